@@ -70,11 +70,19 @@ impl ResponseMode {
         }
     }
 
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::FormPost => "form_post",
+        }
+    }
+
     /// The parameter of the authorization request; `None` for the default.
     pub fn parameter(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Query => None,
-            Self::FormPost => Some(("response_mode", "form_post")),
+            Self::FormPost => Some(("response_mode", self.as_str())),
         }
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 use crate::client_address::ClientAddress;
 use crate::clock::UnixTime;
 use crate::oauth::ExchangePermit;
-use crate::oauth::authorization::AuthorizationResponse;
+use crate::oauth::authorization::{AuthorizationResponse, ResponseMode};
 use crate::oauth::client_auth::ClientAuth;
 use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
 use crate::oauth::http::HttpResponse;
@@ -126,6 +126,18 @@ impl Provider {
         }
         if lacks("response_types_supported", &|name| name == "code") {
             report.fatal("issuer", "does not offer the authorization code flow".to_owned(), None);
+        }
+        let mode = self.settings.response_mode;
+        if lacks("response_modes_supported", &|name| name == mode.as_str()) {
+            let name = mode.as_str();
+            let message = format!("{name} is not in response_modes_supported of the provider");
+            match mode {
+                ResponseMode::FormPost => {
+                    report.fatal("response_mode", message, Some("write `response_mode: query`"));
+                }
+                // The default of the code flow, which some metadata does not repeat.
+                ResponseMode::Query => report.warn("response_mode", message, None),
+            }
         }
         if document.get("require_pushed_authorization_requests") == Some(&Value::Bool(true)) {
             report.fatal(
@@ -390,6 +402,8 @@ const TOLERATED: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::providers::tests::{settings, states};
 
@@ -441,6 +455,28 @@ mod tests {
             check(query, Err(("issuer", "no `iss`, although")));
             check(query, Err(("issuer", announced)));
         }
+    }
+
+    #[test]
+    fn response_mode_that_the_metadata_leaves_out_is_found() {
+        let found = |response_mode, modes: Value| {
+            let settings = settings("https://op.example".into());
+            let settings = crate::providers::Settings { response_mode, ..settings };
+            let provider = Provider::new(settings, &states()).unwrap();
+            let document = Map::from_iter([("response_modes_supported".to_owned(), modes)]);
+            let mut report = ProbeReport::default();
+            provider.check_document(&document, &mut report);
+            report.findings.pop().map(|found| (found.is_fatal, found.key, found.message))
+        };
+        let (query, form_post) = (ResponseMode::Query, ResponseMode::FormPost);
+        for modes in [json!(["query", "form_post", "fragment"]), Value::Null] {
+            assert_eq!(found(query, modes.clone()), None);
+            assert_eq!(found(form_post, modes), None);
+        }
+        let (is_fatal, key, message) = found(form_post, json!(["query", "fragment"])).unwrap();
+        assert!(is_fatal && key == "response_mode");
+        assert_eq!(message, "form_post is not in response_modes_supported of the provider");
+        assert!(!found(query, json!(["form_post"])).unwrap().0, "a warning");
     }
 
     #[test]
