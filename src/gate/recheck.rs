@@ -26,7 +26,7 @@ pub(super) async fn recheck(
         Err(RecheckError::Temporary(_)) => metrics::Refresh::RecheckFailure,
     };
     provider.meter().refreshed(outcome);
-    if let Err(error) = &answer {
+    if let Err(error @ (RecheckError::Ended(_) | RecheckError::Untrusted(_))) = &answer {
         tracing::warn!(provider = %provider.id(), session = ?key, %error, "recheck failed");
     }
     match answer {

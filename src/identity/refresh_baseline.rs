@@ -18,14 +18,14 @@ pub struct RefreshBaseline {
     pub id_token_claims: Option<OwnClaims>,
     /// Whether userinfo was requested. A refresh then requests it again.
     pub has_userinfo: bool,
-    /// When the groups of the provider's API were fetched, if it has one.
-    pub groups_at: Option<UnixTime>,
+    /// Since when claims or groups cannot be fetched for now. Until then they were those that the provider had.
+    pub stale_since: Option<UnixTime>,
 }
 
 impl RefreshBaseline {
     /// The baseline of a sign-in whose ID token had all claims.
     pub fn of(binding: IdTokenBinding) -> Self {
-        Self { binding, id_token_claims: None, has_userinfo: false, groups_at: None }
+        Self { binding, id_token_claims: None, has_userinfo: false, stale_since: None }
     }
 }
 

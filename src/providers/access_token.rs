@@ -1,6 +1,7 @@
 //! Claims that are not in the ID token, but in the access token, such as the roles of Keycloak.
 //! Invariants: they come from a verified JWT of the same token response, and stand under names that no other claim
-//! has. Only those that `providers.ID.claims` names are kept. Without them a user still signs in.
+//! has. Only those that `providers.ID.claims` names are kept. Without them a user still signs in. At a
+//! refresh whose keys cannot be fetched for now, those from before stay for `session.outage_grace`.
 
 use serde_json::{Map, Value};
 
@@ -9,6 +10,7 @@ use crate::identity::incomplete::UNUSABLE_ACCESS_TOKEN;
 use crate::oauth::token::TokenSet;
 use crate::oidc::error::Error as OidcError;
 use crate::providers::Provider;
+use crate::providers::fetch_state::FetchState;
 use crate::providers::server::AuthorizationServer;
 use crate::providers::session_before::SessionBefore;
 
@@ -19,11 +21,11 @@ impl Provider {
         claims: &mut Map<String, Value>,
         tokens: &TokenSet,
         held: Option<SessionBefore<'_>>,
-    ) {
+    ) -> FetchState {
         remove_imitations(claims);
-        let AuthorizationServer::OpenId(issuer) = &self.server else { return };
+        let AuthorizationServer::OpenId(issuer) = &self.server else { return FetchState::Complete };
         if !self.reads_access_token() {
-            return;
+            return FetchState::Complete;
         }
         let client_id = &self.settings.client_id;
         match issuer.access_token_claims(&tokens.access_token, client_id).await {
@@ -33,14 +35,23 @@ impl Provider {
                         claims.insert(path.as_str().to_owned(), value.clone());
                     }
                 }
+                FetchState::Complete
             }
-            Err(error) => match held.filter(|_| error.is_temporary()) {
-                Some(held) => extend_with_held(claims, held),
-                None => {
-                    claims.insert(UNUSABLE_ACCESS_TOKEN.to_owned(), true.into());
-                    self.report_unusable(&error);
+            Err(error) => {
+                let now = self.clock.unix();
+                let may_stay =
+                    |held: &SessionBefore<'_>| error.is_temporary() && held.is_within_grace(now);
+                if let Some(held) = held.filter(may_stay) {
+                    extend_with_held(claims, held);
+                    return FetchState::Kept;
                 }
-            },
+                claims.insert(UNUSABLE_ACCESS_TOKEN.to_owned(), true.into());
+                self.report_unusable(&error);
+                match error.is_temporary() {
+                    true => FetchState::MissingForNow,
+                    false => FetchState::Missing,
+                }
+            }
         }
     }
 

@@ -1,66 +1,67 @@
 //! Groups that are not in a claim, but in the API of the provider. They become the claim `groups`.
 //! Invariants: a list that failed gives no groups, never a part of them. Only at a refresh, and for as long as
-//! `session.outage_grace`, do the groups from before stay if the API fails for now.
+//! `session.outage_grace` from the first failure, do the groups from before stay if the API fails for now.
 
 use http::StatusCode;
 use serde_json::{Map, Value};
 use tracing::warn;
 use url::Url;
 
-use crate::clock::UnixTime;
 use crate::identity::claims::ClaimNames;
 use crate::identity::incomplete::{has_mark_for_groups, remove_marks_for_groups};
 use crate::oauth::token::TokenSet;
 use crate::origin::Origin;
 use crate::providers::fetch::{ApiRequests, Fetch, FetchError, text_of};
+use crate::providers::fetch_state::FetchState;
 use crate::providers::kinds::{GroupList, Groups};
 use crate::providers::session_before::SessionBefore;
 use crate::providers::{Provider, Settings};
 use crate::secret::Secret;
 
-/// What became of the groups of an API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GroupsState {
-    /// They are in the claims, or none are to be fetched.
-    Complete,
-    /// They are missing.
-    Missing,
-}
-
 impl Provider {
-    /// Replaces the claim `groups` by the groups of the API, if the kind has one. Returns when they were fetched, and
-    /// whether they are missing. `held` is the session of a refresh.
+    /// Replaces the claim `groups` by the groups of the API, if the kind has one. `held` is the session of a refresh.
     pub(super) async fn with_groups(
         &self,
         claims: &mut Map<String, Value>,
         tokens: &TokenSet,
         held: Option<SessionBefore<'_>>,
-    ) -> (Option<UnixTime>, GroupsState) {
-        let now = self.clock.unix();
+    ) -> FetchState {
         let Some(fetched) = self.groups_of_api(claims, tokens).await else {
-            return (None, GroupsState::Complete);
+            return FetchState::Complete;
         };
         let error = match fetched {
             Ok(groups) => {
+                self.hints.groups.works();
                 remove_marks_for_groups(claims);
                 claims.insert(GROUPS.into(), groups.into());
-                return (Some(now), GroupsState::Complete);
+                return FetchState::Complete;
             }
             Err(error) => error,
         };
         self.meter.groups_failed();
         claims.remove(GROUPS);
-        let before = held.filter(|held| error.is_temporary() && held.has_fresh_groups(now));
-        let id = self.id();
-        if let Some(held) = before {
-            warn!(provider = %id, %error, "the groups of a user cannot be fetched, and stay as they were");
-            let groups: Vec<_> = held.identity.groups().collect();
-            remove_marks_for_groups(claims);
-            claims.insert(GROUPS.into(), groups.into());
-            return (held.baseline.groups_at, GroupsState::Complete);
+        let (id, now) = (self.id(), self.clock.unix());
+        let may_stay = |held: &SessionBefore<'_>| {
+            error.is_temporary() && !held.identity.groups_missing && held.is_within_grace(now)
+        };
+        let before = held.filter(may_stay);
+        let effect = match before {
+            Some(_) => "the groups of a user cannot be fetched, and stay as they were",
+            None => "the groups of a user cannot be fetched, so the user has none",
+        };
+        if self.hints.groups.is_news(&error, effect) {
+            warn!(provider = %id, %error, "{effect}");
         }
-        warn!(provider = %id, %error, "the groups of a user cannot be fetched, so the user has none");
-        (None, GroupsState::Missing)
+        match before {
+            Some(held) => {
+                let groups: Vec<_> = held.identity.groups().collect();
+                remove_marks_for_groups(claims);
+                claims.insert(GROUPS.into(), groups.into());
+                FetchState::Kept
+            }
+            None if error.is_temporary() => FetchState::MissingForNow,
+            None => FetchState::Missing,
+        }
     }
 
     /// The groups of the API; `None` if there is none, or it is not used.

@@ -1,4 +1,5 @@
-//! Warnings about the configuration that only a sign-in can show. Each is logged once, for each claim that it names.
+//! Warnings about the configuration that only a sign-in can show. Each is logged once, for each claim that it names; a
+//! failure, once until it ends.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -11,19 +12,26 @@ use crate::identity::incomplete::{Incomplete, MissingClaims};
 use crate::lock::lock;
 use crate::oidc::error::Error as OidcError;
 use crate::providers::Settings;
+use crate::providers::failure_log::FailureLog;
 use crate::providers::fetch::FetchError;
 
 /// The warnings that were logged.
 #[derive(Debug, Default)]
 pub(super) struct ConfigHints {
     email: ReportedOnce,
-    claims: ReportedOnce,
+    claims_absent: ReportedOnce,
     userinfo: ReportedOnce,
     without_value: ReportedOnce,
     cut: ReportedOnce,
     access_token: ReportedOnce,
     recheck: ReportedOnce,
     absent: ReportedOnce,
+    /// Failures of the API for groups.
+    pub(super) groups: FailureLog,
+    /// Failures of userinfo, profile or keys at refreshes.
+    pub(super) claims: FailureLog,
+    /// Failures of rechecks.
+    pub(super) rechecks: FailureLog,
 }
 
 /// What a warning named already. It is bounded by the configuration.
@@ -183,7 +191,7 @@ impl ConfigHints {
                 self.incomplete(path.as_str(), why, settings);
             }
         }
-        if let Some(absent) = self.claims.new_of(absent(identity, &settings.claims)) {
+        if let Some(absent) = self.claims_absent.new_of(absent(identity, &settings.claims)) {
             warn!(
                 provider = %id,
                 absent,

@@ -127,11 +127,10 @@ impl Provider {
         if lacks("response_types_supported", &|name| name == "code") {
             report.fatal("issuer", "does not offer the authorization code flow".to_owned(), None);
         }
-        let mode = self.settings.response_mode;
-        if lacks("response_modes_supported", &|name| name == mode.as_str()) {
-            let name = mode.as_str();
-            let message = format!("{name} is not in response_modes_supported of the provider");
-            match mode {
+        let mode = self.settings.response_mode.as_str();
+        if lacks("response_modes_supported", &|name| name == mode) {
+            let message = format!("{mode} is not in response_modes_supported of the provider");
+            match self.settings.response_mode {
                 ResponseMode::FormPost => {
                     report.fatal("response_mode", message, Some("write `response_mode: query`"));
                 }

@@ -13,14 +13,19 @@ pub struct SessionBefore<'a> {
     pub identity: &'a Identity,
     /// The baseline of the sign-in, or of the last refresh.
     pub baseline: &'a RefreshBaseline,
-    /// `session.outage_grace`: how long groups stay that the provider's API does not return for now.
+    /// `session.outage_grace`: how long claims and groups stay that the provider does not return for now.
     pub outage_grace: Duration,
 }
 
 impl SessionBefore<'_> {
-    /// Whether the groups were fetched so lately that they may stay while the API fails.
-    pub(super) fn has_fresh_groups(&self, now: UnixTime) -> bool {
+    /// Since when claims or groups cannot be fetched, if they cannot be now.
+    pub(super) fn stale_since(&self, now: UnixTime) -> UnixTime {
+        self.baseline.stale_since.unwrap_or(now)
+    }
+
+    /// Whether claims and groups may stay while they cannot be fetched for now.
+    pub(super) fn is_within_grace(&self, now: UnixTime) -> bool {
         let grace = i64::try_from(self.outage_grace.as_secs()).unwrap_or(i64::MAX);
-        self.baseline.groups_at.is_some_and(|at| now.0.saturating_sub(at.0) <= grace)
+        now.0.saturating_sub(self.stale_since(now).0) < grace
     }
 }

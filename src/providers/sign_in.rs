@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::client_address::ClientAddress;
+use crate::clock::UnixTime;
 use crate::identity::Identity;
 use crate::identity::claims::{ClaimPath, identity, remove_imitations};
 use crate::identity::refresh_baseline::{IdTokenBinding, OwnClaims, RefreshBaseline};
@@ -20,7 +21,6 @@ use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
 use crate::providers::error::Error;
-use crate::providers::groups::GroupsState;
 use crate::providers::kinds::{EmailTrust, Nonce, Pkce, RequiredClaim, SignInProtocol};
 use crate::providers::server::AuthorizationServer;
 use crate::providers::session_before::SessionBefore;
@@ -220,8 +220,18 @@ impl Provider {
         held: Option<SessionBefore<'_>>,
     ) -> Result<(Identity, RefreshBaseline), Error> {
         found.own.iter_mut().for_each(remove_imitations);
-        self.with_access_token_claims(&mut found.claims, tokens, held).await;
-        self.described_by(found, tokens, held).await
+        let of_token = self.with_access_token_claims(&mut found.claims, tokens, held).await;
+        let (identity, mut baseline) = self.described_by(found, tokens, held).await?;
+        if of_token.is_stale() {
+            baseline.stale_since = Some(self.stale_since(held));
+        }
+        Ok((identity, baseline))
+    }
+
+    /// Since when claims or groups cannot be fetched, if they cannot be now.
+    fn stale_since(&self, held: Option<SessionBefore<'_>>) -> UnixTime {
+        let now = self.clock.unix();
+        held.map_or(now, |held| held.stale_since(now))
     }
 
     /// The same, if the claims of the access token are among these.
@@ -237,10 +247,11 @@ impl Provider {
             let tenants = self.settings.kind.issuer_match(&self.settings.issuer);
             kinds::write_email_verified(&mut claims, own, &tenants);
         }
-        let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
+        let groups = self.with_groups(&mut claims, tokens, held).await;
+        let stale_since = groups.is_stale().then(|| self.stale_since(held));
         let identity = self.identity(claims)?;
         let identity = Identity {
-            groups_missing: groups == GroupsState::Missing,
+            groups_missing: groups.is_missing(),
             most_groups: self.settings.kind.most_groups,
             ..identity
         };
@@ -249,7 +260,7 @@ impl Provider {
         let has_additions = has_userinfo || self.has_groups_by_api() || self.reads_access_token();
         let own = own.filter(|_| has_additions);
         let id_token_claims = own.map(|own| OwnClaims::new(own, confirmed, &identity.claims));
-        Ok((identity, RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at }))
+        Ok((identity, RefreshBaseline { binding, id_token_claims, has_userinfo, stale_since }))
     }
 
     /// Checks the claims that options of the kind ask for: those of the ID token alone, if there is one.

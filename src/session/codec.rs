@@ -87,7 +87,7 @@ struct BaselineRecord<'r> {
     #[serde(borrow)]
     id_token_claims: Option<OwnClaimsRecord<'r>>,
     has_userinfo: bool,
-    groups_at: Option<i64>,
+    stale_since: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -266,7 +266,7 @@ impl<'r> IdentityRecord<'r> {
 
 impl<'r> BaselineRecord<'r> {
     fn of(baseline: &'r RefreshBaseline, claims: &ClaimSet) -> Self {
-        let RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at } = baseline;
+        let RefreshBaseline { binding, id_token_claims, has_userinfo, stale_since } = baseline;
         let IdTokenBinding { subject, nonce, auth_time } = binding;
         let own = id_token_claims.as_ref().map(|own| {
             let (all, names, differing) = own.parts();
@@ -284,7 +284,7 @@ impl<'r> BaselineRecord<'r> {
             auth_time: *auth_time,
             id_token_claims: own,
             has_userinfo: *has_userinfo,
-            groups_at: groups_at.map(|UnixTime(at)| at),
+            stale_since: stale_since.map(|UnixTime(at)| at),
         }
     }
 
@@ -303,7 +303,7 @@ impl<'r> BaselineRecord<'r> {
             },
             id_token_claims: own,
             has_userinfo: self.has_userinfo,
-            groups_at: self.groups_at.map(UnixTime),
+            stale_since: self.stale_since.map(UnixTime),
         }
     }
 }
@@ -369,7 +369,7 @@ mod tests {
         baseline.binding.auth_time = Some(-7);
         baseline.id_token_claims = Some(OwnClaims::new(own, ["sub".to_owned()].into(), &all));
         baseline.has_userinfo = true;
-        baseline.groups_at = Some(UnixTime(1_800_000_000));
+        baseline.stale_since = Some(UnixTime(1_800_000_000));
         let set = token_set("access", 300, Some("refresh"));
         let mut tokens = Tokens::new(set, Duration::from_secs(60));
         tokens.expires = Some(now.after(Duration::from_secs(300)));

@@ -223,7 +223,8 @@ impl Refresher {
             },
             self.refresh_before,
         )
-        .due_within(self.recheck, answered);
+        .due_within(self.recheck, answered)
+        .due_within(refreshed.baseline.stale_since.map(|_| STALE_PAUSE), answered);
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = refreshed.identity.unwrap_or_else(|| before.identity.clone());
         self.replace(session, identity, refreshed.baseline, tokens)
@@ -298,6 +299,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Likewise without a refresh token, at most: the provider is asked about an access token that is still valid.
 const RECHECK_PAUSE: Duration = Duration::from_secs(30);
+
+/// Between refreshes while the claims or groups of a user cannot be fetched.
+const STALE_PAUSE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -508,6 +512,20 @@ mod tests {
         let bench = bench();
         assert_eq!(bench.refresh_with(tokens("new", Some("r2"))).await, RefreshEffect::Renewed);
         bench.clock.advance(Duration::from_secs(99));
+        assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Fresh);
+        bench.clock.advance(Duration::from_secs(1));
+        assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Due);
+    }
+
+    /// Otherwise an outage of a second would last until the access token expires.
+    #[tokio::test]
+    async fn session_whose_claims_are_stale_is_due_after_a_minute() {
+        let bench = bench();
+        let RefreshOutcome::Renewed(mut refreshed) = tokens("new", Some("r2")) else { panic!() };
+        refreshed.baseline.stale_since = Some(bench.clock.unix());
+        let stale = RefreshOutcome::Renewed(refreshed);
+        assert_eq!(bench.refresh_with(stale).await, RefreshEffect::Renewed);
+        bench.clock.advance(Duration::from_secs(59));
         assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Fresh);
         bench.clock.advance(Duration::from_secs(1));
         assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Due);

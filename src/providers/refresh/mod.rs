@@ -1,6 +1,7 @@
 //! A refresh: new tokens for a refresh token, and the user's current claims.
-//! Invariant: new tokens from the provider are never lost, because the old refresh token may be spent (rotation). If
-//! only the claims are unavailable, the session keeps its old claims.
+//! Invariants: new tokens from the provider are never lost, because the old refresh token may be spent (rotation). If
+//! only the claims are unavailable for now, the session keeps its old claims for `session.outage_grace`; after that, and
+//! at once if userinfo or profile answers that they are not to be had, it has only what this refresh has verified.
 //! Source: RFC 6749 §6, OpenID Connect Core §12.
 
 mod recheck;
@@ -8,6 +9,7 @@ mod recheck;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -64,24 +66,67 @@ impl Provider {
 
         let held = request.held;
         let found = timeout_at(until, self.claims_now(&metadata, &tokens, held.baseline)).await;
-        match found.unwrap_or(Err(OidcError::Interrupted)) {
+        match found.unwrap_or(Err(OidcError::Interrupted.into())) {
             Ok(None) => Ok(Refreshed { tokens, identity: None, baseline: held.baseline.clone() }),
             Ok(Some(found)) => {
+                self.hints.claims.works();
                 let described = self.described(found, &tokens, Some(held)).await;
                 let (identity, baseline) = described.map_err(RefreshError::Untrusted)?;
                 Ok(Refreshed { tokens, identity: Some(identity), baseline })
             }
-            Err(error) if error.is_about_tokens() => {
+            Err(Unavailable { error, .. }) if error.is_about_tokens() => {
                 Err(RefreshError::Untrusted(Error::from(error)))
             }
-            Err(error) => {
-                let id = self.id();
-                warn!(provider = %id, %error, "refreshed, but the claims are unavailable and stay as they were");
+            Err(unavailable) => {
                 // SECURITY: an ID token is kept only if it and the claims in it were checked.
                 tokens.id_token = None;
-                Ok(Refreshed { tokens, identity: None, baseline: held.baseline.clone() })
+                self.without_claims(unavailable, tokens, held).await
             }
         }
+    }
+
+    /// A refresh whose claims are unavailable.
+    async fn without_claims(
+        &self,
+        Unavailable { error, own }: Unavailable,
+        tokens: TokenSet,
+        held: SessionBefore<'_>,
+    ) -> Result<Refreshed, RefreshError> {
+        let now = self.clock.unix();
+        // Anything else, such as keys that are gone, says nothing about the user.
+        let is_answer =
+            matches!(error, OidcError::UserinfoUnusable { .. } | OidcError::UserinfoError(_));
+        let stale_since = (!is_answer).then(|| held.stale_since(now));
+        let stays = !is_answer && held.is_within_grace(now);
+        let effect = match stays {
+            true => "refreshed, but the claims are unavailable and stay as they were",
+            false => {
+                "refreshed, but the claims are unavailable, so the user has only those that were verified"
+            }
+        };
+        if self.hints.claims.is_news(&error, effect) {
+            warn!(provider = %self.id(), %error, "{effect}");
+        }
+        if stays {
+            let baseline = RefreshBaseline { stale_since, ..held.baseline.clone() };
+            return Ok(Refreshed { tokens, identity: None, baseline });
+        }
+        // SECURITY: otherwise a session would keep an address or groups for its whole lifetime that its user has lost.
+        let binding = held.baseline.binding.clone();
+        let claims = own.unwrap_or_else(|| {
+            Map::from_iter([("sub".to_owned(), Value::from(&*binding.subject))])
+        });
+        let is_openid = matches!(self.server, AuthorizationServer::OpenId(_));
+        let own = is_openid.then(|| claims.clone());
+        let has_userinfo = held.baseline.has_userinfo;
+        let confirmed = BTreeSet::new();
+        let found = UserClaims { claims, own, confirmed, has_userinfo, binding };
+        let described = self.described(found, &tokens, Some(held)).await;
+        let (identity, baseline) = described.map_err(RefreshError::Untrusted)?;
+        let has_groups = identity.groups().next().is_some();
+        let identity = Identity { groups_missing: !has_groups, ..identity };
+        let baseline = RefreshBaseline { stale_since, ..baseline };
+        Ok(Refreshed { tokens, identity: Some(identity), baseline })
     }
 
     /// The claims after a refresh. `None`: there are no new claims.
@@ -90,7 +135,7 @@ impl Provider {
         metadata: &Metadata,
         tokens: &TokenSet,
         baseline: &RefreshBaseline,
-    ) -> Result<Option<UserClaims>, OidcError> {
+    ) -> Result<Option<UserClaims>, Unavailable> {
         let binding = &baseline.binding;
         let issuer = match &self.server {
             AuthorizationServer::OpenId(issuer) => issuer,
@@ -98,7 +143,11 @@ impl Provider {
                 let found = self.profiled(metadata, tokens, &binding.nonce).await?;
                 // SECURITY: a session must not change to another user.
                 let is_same = found.binding.subject == binding.subject;
-                return if is_same { Ok(Some(found)) } else { Err(OidcError::UserinfoSubject) };
+                return if is_same {
+                    Ok(Some(found))
+                } else {
+                    Err(OidcError::UserinfoSubject.into())
+                };
             }
         };
         let renewed = match &tokens.id_token {
@@ -124,18 +173,35 @@ impl Provider {
         let (own, (claims, confirmed)) = if has_userinfo {
             match self.with_userinfo(metadata, tokens, binding, &only_own).await {
                 Ok(found) => (only_own, found),
-                Err(error) if error.is_temporary() => return Err(error),
-                Err(error) => {
-                    let (claims, _) = self.without_userinfo(error, &own)?;
-                    let names = own.keys().filter(|name| !only_own.contains_key(*name));
-                    (claims.clone(), (claims, names.cloned().collect()))
+                Err(error) if error.is_temporary() => {
+                    return Err(Unavailable { error, own: Some(only_own) });
                 }
+                Err(error) => match self.without_userinfo(error, &own) {
+                    Ok((claims, _)) => {
+                        let names = own.keys().filter(|name| !only_own.contains_key(*name));
+                        (claims.clone(), (claims, names.cloned().collect()))
+                    }
+                    Err(error) => return Err(Unavailable { error, own: Some(only_own) }),
+                },
             }
         } else {
             (own.clone(), (own, BTreeSet::new()))
         };
         let (own, binding) = (Some(own), binding.clone());
         Ok(Some(UserClaims { claims, own, confirmed, has_userinfo, binding }))
+    }
+}
+
+/// Why there are no claims.
+struct Unavailable {
+    error: OidcError,
+    /// The claims of the ID token, if it is verified.
+    own: Option<Map<String, Value>>,
+}
+
+impl From<OidcError> for Unavailable {
+    fn from(error: OidcError) -> Self {
+        Self { error, own: None }
     }
 }
 

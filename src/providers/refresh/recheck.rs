@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::warn;
 
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::RefreshBaseline;
@@ -61,8 +62,8 @@ enum Answer {
 }
 
 impl Provider {
-    /// Asks within 15 s whether a session without a refresh token still stands. The caller logs a failure, as it knows
-    /// the session.
+    /// Asks within 15 s whether a session without a refresh token still stands. The caller logs the end of a
+    /// session, as it knows the session.
     pub async fn recheck(&self, request: &RecheckRequest<'_>) -> Result<Rechecked, RecheckError> {
         let tokens = TokenSet {
             access_token: request.access_token.clone(),
@@ -73,7 +74,11 @@ impl Provider {
         };
         let held = request.held;
         let asked = timeout(TIMEOUT, self.answer_now(&tokens, held.baseline)).await;
-        match asked.unwrap_or(Err(OidcError::Interrupted)) {
+        let asked = asked.unwrap_or(Err(OidcError::Interrupted));
+        if asked.is_ok() {
+            self.hints.rechecks.works();
+        }
+        match asked {
             Ok(Answer::Nothing) => {
                 self.hints.not_rechecked(&self.settings);
                 Ok(Rechecked::NotAsked)
@@ -88,7 +93,14 @@ impl Provider {
             }
             Err(error @ OidcError::UserinfoRejected(_)) => Err(RecheckError::Ended(error)),
             Err(error @ OidcError::UserinfoSubject) => Err(RecheckError::Untrusted(error.into())),
-            Err(error) => Err(RecheckError::Temporary(error)),
+            Err(error) => {
+                // The same for every session.
+                let effect = "sessions cannot be rechecked, and stay as they were";
+                if self.hints.rechecks.is_news(&error, effect) {
+                    warn!(provider = %self.id(), %error, "{effect}");
+                }
+                Err(RecheckError::Temporary(error))
+            }
         }
     }
 

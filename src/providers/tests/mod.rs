@@ -9,6 +9,7 @@ mod recheck;
 mod refresh;
 mod service_account;
 mod settings;
+mod stale;
 
 use std::sync::Mutex;
 
@@ -171,7 +172,7 @@ impl Scene {
     async fn refresh(&self, baseline: &RefreshBaseline) -> Result<Refreshed, RefreshError> {
         let refresh_token = &Secret::new("rt");
         let identity = &person("alice");
-        let held = SessionBefore { identity, baseline, outage_grace: Duration::ZERO };
+        let held = SessionBefore { identity, baseline, outage_grace: Duration::from_secs(600) };
         self.provider.refresh(&RefreshRequest { refresh_token, held }).await
     }
 }

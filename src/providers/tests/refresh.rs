@@ -115,8 +115,32 @@ async fn new_tokens_are_kept_if_only_the_claims_are_unavailable() {
     scene.script(|script| script.userinfo = Reply::json(503, &json!({})));
     let refreshed = scene.refresh(&baseline).await.unwrap();
     assert_eq!(refreshed.tokens.refresh_token.unwrap().expose(), "rt");
-    assert_eq!((refreshed.identity, refreshed.baseline), (None, baseline));
-    assert!(refreshed.tokens.id_token.is_none());
+    assert_eq!(refreshed.identity, None);
+    assert!(refreshed.baseline.stale_since.is_some() && refreshed.tokens.id_token.is_none());
+    let again = RefreshBaseline { stale_since: None, ..refreshed.baseline };
+    assert_eq!(again, baseline);
+}
+
+/// What the ID token of the refresh says is verified.
+#[tokio::test]
+async fn claims_of_userinfo_that_stays_away_go_and_those_of_the_id_token_stay() {
+    for userinfo in [Userinfo::Auto, Userinfo::Always] {
+        let scene = scene(|settings| settings.userinfo = userinfo).await;
+        let mut baseline = scene.complete().await.unwrap().baseline;
+        let UnixTime(now) = Clock::system().unix();
+        baseline.stale_since = Some(UnixTime(now - 700));
+        scene.script(|script| script.userinfo = Reply::json(503, &json!({})));
+        let late = scene.refresh(&baseline).await.unwrap();
+        let identity = late.identity.unwrap();
+        assert_eq!((identity.groups().count(), identity.name.as_deref()), (0, Some("Alice")));
+        assert!(identity.groups_missing && late.baseline.has_userinfo);
+        assert_eq!(late.baseline.stale_since, baseline.stale_since);
+        let good = Reply::json(200, &json!({"sub": "alice", "groups": ["staff"]}));
+        scene.script(|script| script.userinfo = good);
+        let back = scene.refresh(&late.baseline).await.unwrap();
+        assert!(back.identity.unwrap().groups().eq(["staff"]));
+        assert_eq!(back.baseline.stale_since, None);
+    }
 }
 
 #[tokio::test]

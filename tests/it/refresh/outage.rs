@@ -232,6 +232,35 @@ async fn network_fault_of_userinfo_keeps_the_session() {
     }
 }
 
+/// `outage_grace` counts from the first refresh without them.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_a_userinfo_that_stays_away_go_after_outage_grace_and_come_back() {
+    let scene = Scene::start().await;
+    let bare = [GrantType::SignIn, GrantType::Refresh]
+        .map(|grant| Fault::IdToken(grant, IdTokenFault::Bare));
+    scene.at.provider.set_faults(&bare);
+    let mut browser = scene.signed_in("alice").await;
+    assert_eq!(browser.fetch("/staff").await.status, 200);
+    let away = Fault::Network(DemoEndpoint::Userinfo, NetworkFault::Unavailable);
+    scene.at.provider.set_faults(&[bare[0], bare[1], away]);
+    scene.expire();
+    assert_eq!(browser.fetch("/staff").await.status, 200, "the grace period begins");
+    scene.pass(230);
+    assert_eq!(browser.fetch("/staff").await.status, 200, "five minutes are not over");
+    scene.pass(80);
+    assert_eq!(browser.fetch("/staff").await.status, 403);
+    let answer = browser.fetch("/").await;
+    assert_eq!(answer.status, 200, "the provider still accepts the refresh token");
+    let headers = &answer.json()["headers"];
+    assert_eq!(headers["x-forwarded-user"], "demo-alice");
+    assert!(headers["x-forwarded-email"].is_null() && headers["x-forwarded-groups"].is_null());
+    let page = browser.navigate("/staff").await;
+    assert!(page.body.contains("did not send all groups"), "{}", page.body);
+    scene.at.provider.set_faults(&bare);
+    scene.expire();
+    assert_eq!(browser.fetch("/staff").await.status, 200, "they are back");
+}
+
 /// An ID token whose key cannot be fetched yet does not end the session: its claims are read later.
 #[tokio::test(flavor = "multi_thread")]
 async fn network_fault_of_the_key_set_keeps_the_session() {
