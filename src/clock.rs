@@ -19,7 +19,7 @@ pub struct Clock {
     ahead: Arc<AtomicU64>,
 }
 
-/// A point on the monotonic clock: milliseconds since [`PAST`] before the clock was made, or of a manual one since it
+/// A point on the monotonic clock: milliseconds since `PAST` before the clock was made, or of a manual one since it
 /// was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
