@@ -2,6 +2,7 @@
 
 import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
+import { authority, certify } from '../node/certificates.mjs';
 import { startKeycloak } from '../node/keycloak.mjs';
 import { outages } from './keycloak/outages.mjs';
 import { configuration, realms, recheckingConfiguration } from './keycloak/realms.mjs';
@@ -30,13 +31,17 @@ const origin = `http://localhost:${await freePort()}`;
 
 await run(async (browser) => {
   const exchanges = await startRecorder(new URL(origin).port, `http://127.0.0.1:${port}`);
-  const keycloak = await startKeycloak({ port, origin, folder });
+  certify(folder, 'keycloak', authority(folder, 'ours'), 'IP:127.0.0.1');
+  authority(folder, 'of-clients');
+  for (const name of ['certificate', 'other-certificate']) certify(folder, name, 'of-clients', 'DNS:gateway.example');
+  const tls = { certificate: 'keycloak', authority: 'of-clients' };
+  const keycloak = await startKeycloak({ port, origin, folder, tls });
   try {
-    const text = configuration({ gateway, application, origin, internal: keycloak.internal });
+    const text = configuration({ gateway, application, origin, keycloak });
     const keys = await keysToRegister(text);
     for (const realm of realms({ gateways: [gateway, rechecking], application, keys })) await keycloak.admin('POST', '', realm);
     await startGateway('keycloak', text);
-    await startGateway('rechecking', recheckingConfiguration({ gateway: rechecking, application, origin }));
+    await startGateway('rechecking', recheckingConfiguration({ gateway: rechecking, application, origin, keycloak }));
     const visitor = async (at = gateway) => new Visitor(await browser.newContext(), at);
     const stage = { browser, gateway, rechecking, application, keycloak, origin, exchanges, visitor };
     await Promise.all([signIns(stage), refreshes(stage), signOuts(stage)]);

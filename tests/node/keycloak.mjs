@@ -2,7 +2,8 @@
 //
 // Browsers reach it at `public_`, a proxy of the test, and programs at `internal` too, as behind a load balancer: its
 // option `hostname` is the public origin, and `hostname-backchannel-dynamic` names the other endpoints at the origin of
-// the request. `admin` changes it by its REST API.
+// the request. With TLS it also listens at `internalTls`, and asks there for the certificates of clients. `admin` changes it
+// by its REST API.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -15,15 +16,20 @@ const HOME = fileURLToPath(new URL('../../target/keycloak', import.meta.url));
 const START_SECONDS = 200;
 const ADMIN = { client_id: 'admin', client_secret: 'admin-secret' };
 
-/// Starts Keycloak on `port` of loopback, for browsers at `origin`. `folder` gets its database.
-export async function startKeycloak({ port, origin, folder }) {
+/// Starts Keycloak on `port` of loopback, for browsers at `origin`. `folder` gets its database. `tls` is the names of files
+/// there: its own `certificate` (and its key), and the `authority` of clients.
+export async function startKeycloak({ port, origin, folder, tls }) {
   const internal = `http://127.0.0.1:${port}`;
+  const tlsPort = await freePort();
   const log = [];
   let child;
 
   const start = async () => {
     child = spawn('bash', [`${HOME}/bin/kc.sh`, 'start-dev', '--cache=local', '--http-host=127.0.0.1',
       `--http-port=${port}`, `--http-management-port=${await freePort()}`, `--hostname=${origin}`,
+      `--https-port=${tlsPort}`, `--https-certificate-file=${folder}/${tls.certificate}.pem`,
+      `--https-certificate-key-file=${folder}/${tls.certificate}.key`, '--https-client-auth=request',
+      `--truststore-paths=${folder}/${tls.authority}.pem`,
       '--hostname-backchannel-dynamic=true', `--db-url=jdbc:h2:file:${folder}/keycloak;NON_KEYWORDS=VALUE`], {
       env: {
         ...process.env,
@@ -85,6 +91,7 @@ export async function startKeycloak({ port, origin, folder }) {
   };
   return {
     internal,
+    internalTls: `https://127.0.0.1:${tlsPort}`,
     admin,
     change,
     userPath: async (realm, username) => {

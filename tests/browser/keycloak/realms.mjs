@@ -54,6 +54,10 @@ const CLIENTS = {
     roles: { attributes: short },
     public: { publicClient: true },
     signing: { attributes: short },
+    certificate: {
+      clientAuthenticatorType: 'client-x509',
+      attributes: { ...short, 'x509.subjectdn': 'CN=certificate' },
+    },
     rechecked: {},
     signed: { attributes: { 'user.info.response.signature.alg': 'RS256' }, mappers: IN_USERINFO },
     lightweight: { attributes: { 'client.use.lightweight.access.token.enabled': 'true' }, mappers: IN_USERINFO },
@@ -112,7 +116,7 @@ export function realms({ gateways, application, keys }) {
 const client = (id) => ({ client_id: id, client_secret: `secret-of-${id}` });
 
 /// The gateway's configuration. The routes of a provider are `/ID`, and `/ID/tokens`, whose application gets the tokens.
-export function configuration({ gateway, application, origin, internal }) {
+export function configuration({ gateway, application, origin, keycloak }) {
   const provider = (id, realm, more = {}) => [id, {
     kind: KIND,
     issuer: `${origin}/realms/${realm}`,
@@ -121,12 +125,15 @@ export function configuration({ gateway, application, origin, internal }) {
   }];
   const providers = Object.fromEntries([
     ...Object.entries(CLIENTS).flatMap(([realm, clients]) => (
-      Object.keys(clients).map((id) => provider(id, realm, MORE[id]?.(internal))))),
+      Object.keys(clients).map((id) => provider(id, realm, MORE[id]?.(keycloak))))),
     provider('signed-required', 'company', { ...client('signed'), userinfo: 'always' }),
     provider('lightweight-required', 'company', { ...client('lightweight'), userinfo: 'always' }),
     provider('lightweight-roles', 'company', { ...client('lightweight'), ...MORE.roles() }),
     provider('unknown-scope', 'company', { ...client('wiki'), scopes: ['openid', 'groups'] }),
     provider('wrong-secret', 'company', { ...client('wiki'), client_secret: 'another' }),
+    provider('wrong-certificate', 'company', { ...client('certificate'), ...MORE.certificate(keycloak, 'other-certificate') }),
+    // Of an authority that Keycloak does not trust.
+    provider('foreign-certificate', 'company', { ...client('certificate'), ...MORE.certificate(keycloak, 'keycloak') }),
     provider('wrong-key', 'company', { ...client('signing'), ...signing('other') }),
   ]);
   const tokens = { 'X-Forwarded-User': '{user}', 'X-Access-Token': '{access_token}', 'X-Id-Token': '{id_token}' };
@@ -152,17 +159,24 @@ export function configuration({ gateway, application, origin, internal }) {
 }
 
 /// The configuration of a gateway that rechecks its sessions, with the route `/rechecked`.
-export function recheckingConfiguration({ gateway, application, origin }) {
-  const whole = configuration({ gateway, application, origin });
-  return `${whole}\nsession: { recheck: 1s }\n`;
+export function recheckingConfiguration(parts) {
+  return `${configuration(parts)}\nsession: { recheck: 1s }\n`;
 }
 
 const signing = (key) => ({ client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', client_key: `${key}.key` });
 
 const MORE = {
   signing: () => signing('client'),
+  certificate: ({ internalTls }, name = 'certificate') => ({
+    client_secret: undefined,
+    token_endpoint_auth_method: 'tls_client_auth',
+    client_certificate: `${name}.pem`,
+    client_key: `${name}.key`,
+    internal_origin: internalTls,
+    ca: 'ours.pem',
+  }),
   public: () => ({ client_secret: undefined, token_endpoint_auth_method: 'none' }),
   roles: () => ({ claims: { groups: 'access_token:/realm_access/roles' } }),
   refreshed: () => ({ timeout: '4s' }),
-  split: (internal) => ({ internal_origin: internal, timeout: '4s' }),
+  split: ({ internal }) => ({ internal_origin: internal, timeout: '4s' }),
 };

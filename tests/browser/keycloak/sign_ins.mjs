@@ -20,6 +20,9 @@ export async function signIns(stage) {
     check('an unknown scope ends on a page that says so', () => unknownScope(stage)),
     check('a wrong secret is an error of the provider, and the log names it', () => wrongSecret(stage)),
     keys(stage),
+    check('a certificate authenticates a sign-in, a refresh, and the revocation of a sign-out', () => certificate(stage)),
+    check('a wrong certificate is an error of the provider, and the log names it', () => wrongCredential(stage, 'certificate')),
+    check('a certificate that Keycloak does not trust is in the log', () => foreignCertificate(stage)),
     check('an authorization response without its `iss`, or of another realm, is rejected', () => issuers(stage)),
     check('a user who is denied can use another account, and has to type a password', () => anotherAccount(stage)),
     check('check --online finds what is wrong with a registration', () => online(stage)),
@@ -136,7 +139,7 @@ async function wrongSecret({ visitor, gateway }) {
 // The second one is about the same client, whose requests the first one counts.
 async function keys(stage) {
   await check('private_key_jwt authenticates a sign-in, a refresh, and the revocation of a sign-out', () => privateKey(stage));
-  await check('a wrong key is an error of the provider, and the log names it', () => wrongKey(stage));
+  await check('a wrong key is an error of the provider, and the log names it', () => wrongCredential(stage, 'key'));
 }
 
 async function privateKey(stage) {
@@ -153,11 +156,32 @@ async function privateKey(stage) {
   }
 }
 
-async function wrongKey({ visitor }) {
-  const response = await (await visitor()).signIn('/wrong-key', 'alice');
+async function certificate(stage) {
+  const { gateway, keycloak } = stage;
+  const { user } = await signsIn(stage, 'certificate', 'frank');
+  const { accessClaims } = await user.tokens('certificate');
+  await user.refreshed('certificate', (tokens) => tokens.accessClaims.jti !== accessClaims.jti);
+  const path = `${await keycloak.clientPath('company', 'certificate')}/user-sessions`;
+  const sessions = async () => (await keycloak.admin('GET', path)).filter(({ username }) => username === 'frank').length;
+  assert.equal(await sessions(), 1);
+  await user.context.request.get(`${gateway}/oauth2/sign_out`, { maxRedirects: 0 });
+  // The revocation of its last refresh token ends a session at Keycloak.
+  await until('the refresh token is revoked', async () => (await sessions()) === 0);
+}
+
+// It ends the connection: no request arrives.
+async function foreignCertificate({ visitor }) {
+  const response = await (await visitor()).open('/foreign-certificate');
+  assert.equal(response.status(), 503);
+  assert.match(await response.text(), /The sign-in service does not answer/);
+  await logged(/"provider":"foreign-certificate".*received fatal alert: CertificateUnknown/);
+}
+
+async function wrongCredential({ visitor }, what) {
+  const response = await (await visitor()).signIn(`/wrong-${what}`, 'alice');
   assert.equal(response.status(), 502);
   assert.match(await response.text(), /Signing in is not set up correctly/);
-  await logged(/"provider":"wrong-key","error":"client authentication failed: .*invalid_client/);
+  await logged(new RegExp(`"provider":"wrong-${what}","error":"client authentication failed: .*invalid_client`));
 }
 
 async function issuers({ visitor, gateway, origin }) {
