@@ -67,13 +67,14 @@ pub(super) fn read(
             .and_then(|section| endpoints(&section, http, internal.as_ref())),
         Err(reported) => Err(*reported),
     };
-    let options = options?;
+    let (options, issuer) = (options?, issuer?);
     let (endpoints, api) = kind.endpoints(
         &options,
+        issuer.as_deref(),
         configured?,
         internal_origin.as_ref().ok().and_then(Option::as_ref),
     );
-    let issuer = match issuer? {
+    let issuer = match issuer {
         Some(issuer) => issuer_of(section, kind, issuer)?,
         None => by_kind(section, kind, &options, &endpoints)?,
     };

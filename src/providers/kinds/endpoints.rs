@@ -24,18 +24,29 @@ impl ProviderKind {
     }
 
     /// The endpoints, where none is configured, and the base URL of the API. A configured profile URL
-    /// (`endpoints.userinfo`) moves the API to its place. What this gateway requests at the origin of the authorization
-    /// endpoint is at the internal origin, if there is one.
+    /// (`endpoints.userinfo`) moves the API to its place, and a configured issuer moves what is at the origin of the kind's
+    /// own. What this gateway requests at the origin of the authorization endpoint is at the internal origin, if there is
+    /// one.
     pub fn endpoints(
         &self,
         options: &KindOptions,
+        issuer: Option<&str>,
         configured: ProviderEndpoints,
         internal: Option<&Origin>,
     ) -> (ProviderEndpoints, Option<Url>) {
+        let origin_of = |issuer: &str| Url::parse(issuer).ok().as_ref().and_then(Origin::of);
+        let usual = self.issuer(options).as_deref().and_then(origin_of);
+        let issuer = issuer.and_then(origin_of);
+        // SECURITY: the tokens of another issuer must not go to the provider's own service.
+        let moved_with_issuer = |url: Url| match &issuer {
+            Some(issuer) if usual.is_some() && Origin::of(&url) == usual => issuer.at(&url),
+            Some(_) | None => Some(url),
+        };
         // Without the option that a template names, there is no such URL.
         let url = |template| {
             let text = options.fill(template);
-            Url::parse(&text).ok().filter(|_| !text.contains('{'))
+            let url = Url::parse(&text).ok().filter(|_| !text.contains('{'));
+            url.and_then(moved_with_issuer)
         };
         let own = |kind: &Self| kind.api.and_then(|api| api.own);
         let template = match own(self) {
@@ -118,7 +129,7 @@ mod tests {
         let options = KindOptions::new(kind, url.into_iter().collect());
         let userinfo = userinfo.map(|url| Url::parse(url).unwrap());
         let configured = ProviderEndpoints { userinfo, ..ProviderEndpoints::default() };
-        let (endpoints, api) = kind.endpoints(&options, configured, None);
+        let (endpoints, api) = kind.endpoints(&options, None, configured, None);
         let urls = [endpoints.authorization, endpoints.token, endpoints.userinfo, api];
         urls.into_iter().flatten().map(String::from).collect()
     }
@@ -156,7 +167,7 @@ mod tests {
         let of = |userinfo: Option<&str>| {
             let userinfo = userinfo.map(|url| Url::parse(url).unwrap());
             let configured = ProviderEndpoints { userinfo, ..ProviderEndpoints::default() };
-            let (endpoints, api) = kind.endpoints(&options, configured, None);
+            let (endpoints, api) = kind.endpoints(&options, None, configured, None);
             [endpoints.userinfo, api].map(|url| url.unwrap().to_string())
         };
         let own = ["https://discord.com/api/oauth2/userinfo", "https://discord.com/api"];
@@ -166,13 +177,33 @@ mod tests {
     }
 
     #[test]
+    fn configured_issuer_moves_what_is_at_the_origin_of_the_kind_s_own() {
+        let of = |name: &str, issuer: &str| {
+            let kind = ProviderKind::by_name(name).unwrap();
+            let options = KindOptions::new(kind, BTreeMap::new());
+            let none = ProviderEndpoints::default();
+            let (endpoints, api) = kind.endpoints(&options, Some(issuer), none, None);
+            [endpoints.userinfo, api].map(|url| url.map(String::from))
+        };
+        let at = |origin: &str| {
+            ["userinfo", ""].map(|path| match path {
+                "" => Some(format!("{origin}/api")),
+                path => Some(format!("{origin}/api/oauth2/{path}")),
+            })
+        };
+        assert_eq!(of("discord", "http://localhost:1"), at("http://localhost:1"));
+        assert_eq!(of("discord", "https://discord.com"), at("https://discord.com"));
+        assert_eq!(of("oidc", "http://localhost:1"), [None, None]);
+    }
+
+    #[test]
     fn internal_origin_stands_for_the_public_one_in_requests_of_the_gateway() {
         let kind = ProviderKind::by_name("github").unwrap();
         let url = [("url", vec!["https://git.example".to_owned()])];
         let options = KindOptions::new(kind, url.into());
         let internal = Origin::parse("http://git:8080").unwrap();
         let configured = ProviderEndpoints::default();
-        let (endpoints, api) = kind.endpoints(&options, configured.clone(), Some(&internal));
+        let (endpoints, api) = kind.endpoints(&options, None, configured.clone(), Some(&internal));
         let urls = [endpoints.authorization, endpoints.token, endpoints.userinfo, api];
         let expected = [
             "https://git.example/login/oauth/authorize",
@@ -183,7 +214,7 @@ mod tests {
         assert_eq!(urls.map(|url| url.unwrap().to_string()), expected);
         // The API of the service is at another origin.
         let options = KindOptions::new(kind, BTreeMap::new());
-        let (_, api) = kind.endpoints(&options, configured, Some(&internal));
+        let (_, api) = kind.endpoints(&options, None, configured, Some(&internal));
         assert_eq!(api.unwrap().as_str(), "https://api.github.com/");
     }
 
@@ -197,7 +228,8 @@ mod tests {
             if let Some(issuer) = kind.issuer(&options) {
                 assert!(Url::parse(&issuer).is_ok() && !issuer.contains('{'), "{issuer}");
             }
-            let (endpoints, api) = kind.endpoints(&options, ProviderEndpoints::default(), None);
+            let (endpoints, api) =
+                kind.endpoints(&options, None, ProviderEndpoints::default(), None);
             let SignInProtocol::OAuth(oauth) = kind.protocol else { continue };
             assert_eq!(endpoints.authorization.is_some(), oauth.authorization.is_some());
             assert_eq!(endpoints.token.is_some(), oauth.token.is_some());

@@ -62,7 +62,7 @@ async fn api_of(kind: &str, url: Option<&str>, changes: impl FnOnce(&mut Setting
         userinfo: Some(op.url(USER)),
         ..ProviderEndpoints::default()
     };
-    let (endpoints, api) = kind.endpoints(&options, configured, None);
+    let (endpoints, api) = kind.endpoints(&options, None, configured, None);
     let mut settings = Settings {
         kind,
         options,
