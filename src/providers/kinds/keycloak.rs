@@ -19,7 +19,9 @@ pub(super) const KIND: ProviderKind = ProviderKind {
             "Copy the client secret from the tab Credentials. The issuer is https://HOST/realms/REALM.",
         ],
         groups: "Add a mapper of type \"Group Membership\" with the claim name `groups` to the client's dedicated scope; with \
-                 \"Full group path\" a group is `/staff/wiki`, without it two groups of one name are the same.",
+                 \"Full group path\" a group is `/staff/wiki`, without it two groups of one name are the same. Roles need no mapper, \
+                 because they are in the access token: `claims: { groups: access_token:/realm_access/roles }`, or for the \
+                 roles of a client `access_token:/resource_access/CLIENT/roles`.",
         pitfalls: &[
             "`invalid_scope`: Keycloak has no scope `groups`. Remove it from `scopes`.",
             "\"unauthorized_client\" with status 401 is a wrong client secret.",
