@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::config::diagnostics::Reported;
+use crate::config::document::Node;
 use crate::config::hosted_domain::{self, HOSTED_DOMAIN};
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
@@ -90,8 +91,7 @@ const ALL: [&KeySpec; 12] = [
 /// The kind.
 pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Reported> {
     section.field("kind").value(|text| {
-        let meant = || ProviderKind::meant_by(text).or_else(|| nearest(text, kinds::NAMES));
-        ProviderKind::by_name(text).ok_or_else(|| match meant() {
+        ProviderKind::by_name(text).ok_or_else(|| match meant(text) {
             Some(meant) => Invalid::new("is not a kind").suggest(meant),
             None if text == "saml" => Invalid::new("is not supported")
                 .hint("put an OpenID Connect provider between, such as Keycloak or Dex"),
@@ -101,6 +101,17 @@ pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Repor
             ),
         })
     })
+}
+
+/// The kind that was probably meant by an unknown one, by which the other keys are read. Without an idea of it, OpenID
+/// Connect.
+pub(super) fn probable(section: &Section<'_>) -> &'static ProviderKind {
+    let Some(Node::Text(text)) = section.field("kind").node else { return kinds::GENERIC };
+    meant(text).and_then(ProviderKind::by_name).unwrap_or(kinds::GENERIC)
+}
+
+fn meant(text: &str) -> Option<&'static str> {
+    ProviderKind::meant_by(text).or_else(|| nearest(text, kinds::NAMES))
 }
 
 /// Warns about a kind whose sign-ins have no other binding to the browser than the login cookie and `state`.
@@ -201,6 +212,9 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
             Ok(_) => Ok(text.to_owned()),
             Err(_) => Err(Invalid::new("is not a URI").hint("copy the identifier of the web API")),
         };
+    }
+    if name == DOMAIN.name && text.contains("://") {
+        return Err(Invalid::new("is a URL").hint("write the domain alone, without https://"));
     }
     // It becomes a part of a URL.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

@@ -197,8 +197,7 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let flag = section.field("danger_allow_http");
     let http = http(&flag);
     let kind = kind_options::kind(&section);
-    // With an unknown kind, the other keys are read as those of OpenID Connect.
-    let known = kind.unwrap_or(kinds::GENERIC);
+    let known = kind.unwrap_or_else(|_| kind_options::probable(&section));
     let server = provider_server::read(&section, known, http);
     let service_account = service_account::read(&section, known, http);
     let name = section.field("name").optional_text();

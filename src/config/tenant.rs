@@ -59,13 +59,14 @@ pub(super) fn check(
     issuer: &str,
 ) -> Result<(), Reported> {
     let field = section.field(TENANT.name);
-    if field.node.is_some() && section.field("issuer").node.is_some() {
-        let invalid = Invalid::new("has no effect: the tenant is in `issuer`")
-            .hint("remove one of the two keys");
+    let tenant_of_issuer = tenant_in(issuer).map_or("", |(_, tenant)| tenant);
+    if options.one(TENANT.name).is_some_and(|tenant| tenant != tenant_of_issuer) {
+        let invalid = Invalid::new("is not the tenant in `issuer`")
+            .hint("remove one of the two keys, or write an issuer that ends in /TENANT/v2.0");
         return Err(field.error(&invalid));
     }
     let (field, allowed) = (section.field(ALLOWED_TENANTS.name), options.all(ALLOWED_TENANTS.name));
-    let tenant = tenant_in(issuer).map_or("", |(_, tenant)| tenant);
+    let tenant = tenant_of_issuer;
     let is_one_of_several = SEVERAL_TENANTS.contains(&tenant);
     if is_one_of_several && allowed.is_empty() {
         // SECURITY: anyone can have a tenant, and write any name and address into it.
