@@ -1,12 +1,10 @@
 //! `providers.ID.hosted_domain`: whose accounts may sign in at Google.
 
-use std::sync::Arc;
-
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
+use crate::config::unmet_rules::rules_for;
 use crate::gate::route;
-use crate::policy::Policy;
 use crate::policy::rule::{EmailDomain, Rule};
 use crate::providers::Settings;
 
@@ -37,12 +35,7 @@ pub(super) fn warn_of_private_accounts(
     routes: &[route::Settings],
 ) {
     for provider in providers.iter().filter(|provider| has_private_accounts(provider)) {
-        let accepts = |ids: Option<&[Arc<str>]>| ids.is_none_or(|ids| ids.contains(&provider.id));
-        let relies = |rule: &Rule| accepts(rule.providers.as_deref()) && relies_on_domains(rule);
-        let is_used = |route: &route::Settings| {
-            accepts(route.providers.as_deref()) && rules_of(&route.allow).iter().any(relies)
-        };
-        if routes.iter().any(is_used) {
+        if rules_for(provider, routes).any(relies_on_domains) {
             let invalid = Invalid::new(
                 "is not set, so private accounts can sign in, and there are rules about e-mail domains: a private account \
                  keeps the address of a company that its user has left",
@@ -64,11 +57,4 @@ fn relies_on_domains(rule: &Rule) -> bool {
     let is_of_company = |domain: &EmailDomain| !domain.matches("gmail.com");
     let names_domain = rule.claims.iter().flatten().any(|(claim, _)| claim.as_str() == "hd");
     rule.email_domains.iter().flatten().any(is_of_company) && !names_domain
-}
-
-fn rules_of(allow: &Policy) -> &[Rule] {
-    match allow {
-        Policy::Public | Policy::Authenticated => &[],
-        Policy::Rules(rules) => rules,
-    }
 }

@@ -59,6 +59,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 mod units;
+mod unmet_rules;
 mod urls;
 mod yaml_source;
 
@@ -206,6 +207,7 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     }
     if let (Ok(providers), Ok(routes)) = (&providers, &routes) {
         hosted_domain::warn_of_private_accounts(&root, providers, routes);
+        unmet_rules::warn(&root, providers, routes);
     }
     if let Ok(routes) = &routes {
         identity::warn_of_constants(&root, routes);
