@@ -292,7 +292,7 @@ mod tests {
     const ALL: &str = "--public-url https://app.example --listen 0.0.0.0:80 --admin-listen off \
         --issuer https://id.example/realm --client-id $app --client-secret-file /run/secret \
         --scope openid --scope groups --session-secret-file /run/session_secret \
-        --trusted-proxy 10.0.0.0/8,unix --trusted-proxy 192.0.2.1 \
+        --session-snapshot /var/sessions --trusted-proxy 10.0.0.0/8,unix --trusted-proxy 192.0.2.1 \
         --upstream http://127.0.0.1:8080 --allow-email-domain a.example,b.example \
         --allow-email-domain c.example --allow-email ada@d.example --allow-group staff";
 
@@ -311,7 +311,7 @@ providers:
     client_id: $$app
     client_secret: ${file:/run/secret}
     scopes: [openid, groups]
-session: { secret: \"${file:/run/session_secret}\" }
+session: { secret: \"${file:/run/session_secret}\", snapshot: /var/sessions }
 routes:
   - upstream: http://127.0.0.1:8080
     allow:

@@ -62,6 +62,9 @@ pub struct Flags {
         value_name = "FILE"
     )]
     session_secret_file: Option<String>,
+    /// File that keeps the sessions over a restart; needs a session secret [default: a restart signs all users out]
+    #[arg(long, env = "PORTCULLIS_SESSION_SNAPSHOT", hide_env_values = true, value_name = "FILE")]
+    session_snapshot: Option<String>,
     /// Address of the application: http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(long, env = "PORTCULLIS_UPSTREAM", hide_env_values = true, value_name = "URL")]
     upstream: Option<String>,
@@ -108,6 +111,7 @@ impl Flags {
             &mut self.client_id,
             &mut self.client_secret_file,
             &mut self.session_secret_file,
+            &mut self.session_snapshot,
             &mut self.upstream,
         ] {
             text.take_if(|text| text.is_empty());
@@ -138,6 +142,7 @@ impl Flags {
             (CLIENT_SECRET_FILE, self.client_secret_file.clone()),
             ("--scope", some(&self.scopes)),
             (SESSION_SECRET_FILE, self.session_secret_file.clone()),
+            ("--session-snapshot", self.session_snapshot.clone()),
             ("--upstream", self.upstream.clone()),
             ("--allow-email-domain", some(&self.email_domains)),
             ("--allow-email", some(&self.emails)),
@@ -172,7 +177,9 @@ impl Flags {
             ("client_secret", secret(CLIENT_SECRET_FILE)),
             ("scopes", list(&self.scopes)),
         ];
-        let session = secret(SESSION_SECRET_FILE).map(|secret| map([("secret", Some(secret))]));
+        let (sealed_by, snapshot) = (secret(SESSION_SECRET_FILE), text(&self.session_snapshot));
+        let has_session = sealed_by.is_some() || snapshot.is_some();
+        let session = has_session.then(|| map([("secret", sealed_by), ("snapshot", snapshot)]));
         let route = [("upstream", text(&self.upstream)), ("allow", self.allow())];
         let admin = self.admin_listen.as_deref().map(|at| map([("listen", Some(plain(at)))]));
         map([
@@ -354,7 +361,7 @@ const CLIENT_SECRET_FILE: &str = "--client-secret-file";
 const SESSION_SECRET_FILE: &str = "--session-secret-file";
 
 /// Section, key and flag; the more specific key first.
-const FLAGS: [(&str, &str, &str); 14] = [
+const FLAGS: [(&str, &str, &str); 15] = [
     ("server", "public_url", "--public-url"),
     ("server", "listen", "--listen"),
     ("admin", "listen", "--admin-listen"),
@@ -364,6 +371,7 @@ const FLAGS: [(&str, &str, &str); 14] = [
     ("providers", "client_secret", CLIENT_SECRET_FILE),
     ("providers", "scopes", "--scope"),
     ("session", "secret", SESSION_SECRET_FILE),
+    ("session", "snapshot", "--session-snapshot"),
     ("routes", "upstream", "--upstream"),
     ("routes", "email_domains", "--allow-email-domain"),
     ("routes", "emails", "--allow-email"),

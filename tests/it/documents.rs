@@ -279,6 +279,16 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "file: ./client_secret",
     ),
     (
+        "install -d -m 0700 -o 65534 -g 65534 state",
+        "deploy/compose/snapshot.yaml",
+        "./state:/var/lib/portcullis",
+    ),
+    (
+        "install -m 0400 -o 65534 -g 65534 /dev/stdin session_secret",
+        "deploy/compose/snapshot.yaml",
+        "file: ./session_secret",
+    ),
+    (
         "docker compose exec -T portcullis /portcullis explain --url https://wiki.example.com/page \
          --claims /dev/stdin < alice.json",
         "Dockerfile",

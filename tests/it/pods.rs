@@ -68,6 +68,10 @@ impl Pod {
         for mount in list(&self.container["volumeMounts"]) {
             let mut volumes = list(&self.spec["volumes"]).iter();
             let volume = volumes.find(|volume| volume["name"] == mount["name"]).unwrap();
+            if !volume["persistentVolumeClaim"].is_null() {
+                self.provision(&inside(&folder, mount["mountPath"].as_str().unwrap()));
+                continue;
+            }
             let (kind, source, name) = if volume["secret"].is_null() {
                 ("ConfigMap", &volume["configMap"], "name")
             } else {
@@ -101,6 +105,15 @@ impl Pod {
             }
         }
         folder
+    }
+
+    /// Makes an empty volume that the group of the pod can write to.
+    fn provision(&self, path: &Path) {
+        fs::create_dir_all(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o2770)).unwrap();
+        if is_root() {
+            chown(path, None, Some(self.id("fsGroup"))).unwrap();
+        }
     }
 
     /// The command of the container, with `first` in place of its first argument, as its user.
@@ -256,6 +269,24 @@ async fn user_signs_in_through_the_container() {
     let gateway = Gateway::start_command(command, folder);
     let page = provider::sign_in(&mut Browser::new(&gateway), "/page", "alice").await;
     assert_eq!(page.json()["headers"]["x-forwarded-user"], "demo-alice", "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_written_to_the_volume_of_the_snapshot() {
+    let pod = Pod::of(&root().join("tests/kubernetes/traefik-with-options.yaml"));
+    let folder = pod.mount(&SECRETS, &[]);
+    let snapshot = inside(&folder, "/var/lib/portcullis").join("sessions");
+    let file = inside(&folder, "/etc/portcullis").join("portcullis.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let key = format!("session_secret}}\n  snapshot: {}", snapshot.display());
+    fs::write(&file, text.replace("session_secret}", &key)).unwrap();
+    let command = pod.command("run", &folder, &[]);
+    let gateway = Gateway::start_command(command, folder);
+    gateway.signal("TERM");
+    let patience = Patience::until("the snapshot is written");
+    while !snapshot.exists() {
+        patience.pause().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::component::tls::{Certificate, NAME, Relay};
 use crate::component::{example, installed};
-use crate::containers::{Engine, config, docker_compose};
+use crate::containers::{Engine, config, config_of, docker_compose};
 use crate::published::commands_of;
 use crate::support::browser::{Answer, Browser, Door};
 use crate::support::faults::{IdentityProvider, Settings};
@@ -55,13 +55,15 @@ fn every_file_is_valid_and_unknown_keys_are_found() {
         }
         documents.push(document);
     }
+    // It is no project alone.
+    documents.push(parsed(&example("compose/snapshot.yaml", &[])));
     for document in &unknown {
         let path = folder.path().join("changed.yaml");
         fs::write(&path, document.to_string()).unwrap();
-        let output = docker_compose(&path);
+        let output = docker_compose(&[path]);
         assert!(!output.status.success() && !output.stderr.is_empty(), "{document}");
     }
-    assert_eq!(complaints(&documents), [[""; 0]; FILES.len()]);
+    assert_eq!(complaints(&documents), [[""; 0]; FILES.len() + 1]);
     for (complaints, document) in complaints(&unknown).iter().zip(&unknown) {
         assert!(complaints.iter().any(|line| line.contains("noSuchKey")), "{document}");
     }
@@ -198,6 +200,35 @@ async fn sidecar_protects_an_application_that_only_it_reaches() {
         log.lines().any(|line| line.contains("sign_in") && line.contains("198.51.100.7"))
     })
     .await;
+    end(engine, &["wiki", "portcullis"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sidecar_with_a_snapshot_signs_no_user_out_by_a_restart() {
+    let provider = provider("https://wiki.example.com").await;
+    let state = TempDir::new().unwrap();
+    let own = [
+        ("https://id.example.com/realms/main", provider.issuer()),
+        ("/var/lib/portcullis", state.path().to_str().unwrap()),
+    ];
+    let mut engine = Engine::new(config_of(&["sidecar.yaml", "snapshot.yaml"], &own), SECRET);
+    fs::write(engine.path("session_secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    engine.reach("portcullis", provider.address());
+    for service in ["portcullis", "wiki"] {
+        engine.run(service);
+        engine.healthy(service).await;
+    }
+    check_has_nothing_to_say(&engine, "portcullis");
+    let mut alice = Browser::at(engine.publish("portcullis").await[&4180]);
+    alice.extra.insert("x-forwarded-for", HeaderValue::from_static("198.51.100.7"));
+    alice.extra.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    alice.extra.insert("x-forwarded-host", HeaderValue::from_static("wiki.example.com"));
+    let form = alice.open("https://wiki.example.com/api").await;
+    assert_eq!(alice.fill(&form, &ALICE).await.status, 200);
+    assert!(engine.stop("portcullis").success());
+    engine.run("portcullis");
+    engine.healthy("portcullis").await;
+    assert_eq!(alice.fetch("https://wiki.example.com/api").await.status, 200);
     end(engine, &["wiki", "portcullis"]);
 }
 

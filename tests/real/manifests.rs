@@ -193,13 +193,15 @@ fn rendered() -> BTreeMap<String, String> {
         let folder = copy.path().join("kubernetes").join(&name);
         let file = folder.join("kustomization.yaml");
         let text = fs::read_to_string(&file).unwrap();
-        let with =
-            text.replace("# components:\n#   -", "components:\n  -").replace("# - ../", "- ../");
+        let with = text.replace("# components:", "components:").replace("#   - ../", "  - ../");
+        let with = with.replace("# - ../", "- ../");
         fs::write(file, with).unwrap();
         let text = kustomize(&folder);
-        assert!(text.contains("kind: ServiceMonitor\n"), "{name}");
+        for kind in ["ServiceMonitor", "PersistentVolumeClaim"] {
+            assert!(text.contains(&format!("kind: {kind}\n")), "{name}: {kind}");
+        }
         if name == "traefik" {
-            found.insert("traefik-with-monitoring".to_owned(), text);
+            found.insert("traefik-with-options".to_owned(), text);
         }
     }
     let file = "envoy-gateway/kustomization.yaml";
