@@ -16,8 +16,8 @@ use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
 use portcullis::session::seal::{Root, Roots};
-use portcullis::session::snapshot::Snapshot;
 use portcullis::session::snapshot::load::Continuing;
+use portcullis::session::snapshot::{Snapshot, SnapshotSource};
 use portcullis::session::table::{SessionMaps, SessionTable};
 use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
 use serde_json::json;
@@ -64,7 +64,9 @@ fn snapshot(clock: &Clock, table: &SessionTable) {
     println!("\n| {SNAPSHOT} sessions | CPU seconds | seconds | more memory at the peak, MiB |");
     println!("|---|---|---|---|");
     let (writer, _) = open(table);
-    measure("written", || runtime.block_on(writer.conclude(&continuing.roots)));
+    let source = SnapshotSource { table: table.clone(), roots: continuing.roots.clone() };
+    let source = Arc::new(source);
+    measure("written", || runtime.block_on(writer.conclude(source)));
     drop(writer);
     let settings = settings(SNAPSHOT);
     let read = SessionTable::new(

@@ -17,7 +17,7 @@ use crate::server::{
     self, Limits, ListenAddress, ListenerKind, LocalAddress, Running, Scheme, ServerContext,
     Shutdown,
 };
-use crate::session::seal::Roots;
+use crate::session::snapshot::SnapshotSource;
 use crate::telemetry::metrics::Metrics;
 
 /// A gateway that serves.
@@ -28,8 +28,8 @@ pub(super) struct Gateway {
     pub(super) admin: Running<Admin>,
     pub(super) health: Arc<Health>,
     pub(super) kept_fresh: KeptFresh,
-    /// What the next snapshot is sealed with, if there is one.
-    pub(super) snapshot_roots: Option<Arc<ArcSwap<Roots>>>,
+    /// What the next snapshot is made of, if there is one.
+    pub(super) snapshot_source: Option<Arc<ArcSwap<SnapshotSource>>>,
     /// Given to the admin listener.
     pub(super) orders: Option<ReloadOrders>,
 }

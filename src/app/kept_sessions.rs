@@ -12,32 +12,31 @@ use crate::config::Config;
 use crate::server::Shutdown;
 use crate::session::seal::{Root, Roots};
 use crate::session::snapshot::load::Continuing;
-use crate::session::snapshot::{Snapshot, SnapshotError, SnapshotFound};
+use crate::session::snapshot::{Snapshot, SnapshotError, SnapshotFound, SnapshotSource};
 
 /// The sessions of this process and the file that they are in.
 #[derive(Debug)]
 pub struct KeptSessions {
     snapshot: Arc<Snapshot>,
-    roots: Arc<ArcSwap<Roots>>,
+    source: Arc<ArcSwap<SnapshotSource>>,
 }
 
 impl App {
     /// Reads the sessions of the last process; `None` if no file keeps those of this one.
     pub fn restore_sessions(&self, config: &Config, clock: &Clock) -> Option<KeptSessions> {
         let path = config.session.snapshot.as_deref()?;
+        let source = self.snapshot_source(config);
         let providers = self.party.providers().all().iter();
         let providers = providers.map(|provider| (provider.id().clone(), provider.fingerprint()));
         let continuing = Continuing {
-            roots: roots(config),
+            roots: source.roots.clone(),
             lifetime: config.session.lifetime,
             providers: providers.collect(),
         };
-        let sessions = self.party.sessions();
-        match Snapshot::open(path, sessions, &continuing, clock, &self.metrics) {
+        match Snapshot::open(path, &source.table, &continuing, clock, &self.metrics) {
             Ok((snapshot, found)) => {
                 report(path, &found);
-                let roots = Arc::new(ArcSwap::from_pointee(continuing.roots));
-                Some(KeptSessions { snapshot, roots })
+                Some(KeptSessions { snapshot, source: Arc::new(ArcSwap::from_pointee(source)) })
             }
             Err(error) => {
                 self.metrics.snapshot_failed();
@@ -46,27 +45,31 @@ impl App {
             }
         }
     }
-}
 
-/// What a snapshot is sealed with. It needs `session.secret`, so that the generated root is not used.
-pub(super) fn roots(config: &Config) -> Roots {
-    Roots::new(&config.session.secrets, &Root::generate())
+    /// What a snapshot is made of under this configuration. It needs `session.secret`, so that the generated root is not
+    /// used.
+    pub(super) fn snapshot_source(&self, config: &Config) -> SnapshotSource {
+        SnapshotSource {
+            table: self.party.sessions().clone(),
+            roots: Roots::new(&config.session.secrets, &Root::generate()),
+        }
+    }
 }
 
 impl KeptSessions {
-    /// What the next snapshot is sealed with.
-    pub(super) fn roots(&self) -> &Arc<ArcSwap<Roots>> {
-        &self.roots
+    /// What the next snapshot is made of.
+    pub(super) fn source(&self) -> &Arc<ArcSwap<SnapshotSource>> {
+        &self.source
     }
 
     /// Keeps the sessions up to date in the file while `serving` runs, and writes them once more after it.
     pub async fn keep_while(self, serving: impl Future<Output = ()>, shutdown: &Shutdown) {
-        let Self { snapshot, roots } = self;
+        let Self { snapshot, source } = self;
         tokio::select! {
             () = serving => {}
-            () = snapshot.keep(&roots) => {}
+            () = snapshot.keep(&source) => {}
         }
-        if shutdown.unless_forced(snapshot.conclude(&roots.load_full())).await.is_none() {
+        if shutdown.unless_forced(snapshot.conclude(source.load_full())).await.is_none() {
             tracing::warn!("stopped at once: session.snapshot is not written once more");
         }
     }

@@ -11,7 +11,7 @@ use crate::app::file_watch::FileWatch;
 use crate::app::gateway::{
     Gateway, addresses, context, public_settings, report_admin_listener, report_listener,
 };
-use crate::app::{App, build, kept_sessions};
+use crate::app::{App, build};
 use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems};
 use crate::server::{self, ListenerKind, PassedSockets, without_panic};
 use crate::telemetry;
@@ -170,8 +170,8 @@ impl Reloader {
             report_listener(kind, address, &config.public_url);
         }
         lasting.upstreams.resize(left);
-        if let Some(roots) = &self.gateway.snapshot_roots {
-            roots.store(Arc::new(kept_sessions::roots(config)));
+        if let Some(source) = &self.gateway.snapshot_source {
+            source.store(Arc::new(app.snapshot_source(config)));
         }
         telemetry::log::apply(&config.telemetry);
         public.switch(next, Arc::clone(&app));

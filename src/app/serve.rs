@@ -102,14 +102,14 @@ impl BoundGateway {
         let shown = shown(&app, &lasting, &public, &health, access, &orders);
         let admin = admin.start(Arc::new(shown));
         let kept_fresh = KeptFresh::default();
-        let snapshot_roots = kept.as_ref().map(|kept| Arc::clone(kept.roots()));
+        let snapshot_source = kept.as_ref().map(|kept| Arc::clone(kept.source()));
         let gateway = Arc::new(Gateway {
             lasting,
             public,
             admin,
             health,
             kept_fresh,
-            snapshot_roots,
+            snapshot_source,
             orders,
         });
         gateway.put_in_effect(&app);

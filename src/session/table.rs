@@ -186,6 +186,12 @@ impl SessionTable {
         self.maps.ended.get_or_init(|| Arc::clone(queue));
     }
 
+    /// The sessions without their limits.
+    #[cfg(test)]
+    pub(super) fn maps(&self) -> &Arc<SessionMaps> {
+        &self.maps
+    }
+
     /// How often sessions were added, changed or removed.
     pub(super) fn changes(&self) -> u64 {
         self.maps.changes.load(Ordering::Relaxed)

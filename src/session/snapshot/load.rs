@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::clock::{Clock, UnixTime};
 use crate::session::codec::{Decoder, Timeline, Unreadable};
 use crate::session::seal::Roots;
-use crate::session::snapshot::sealed_stream::{OpeningReader, StreamError, StreamHeader};
+use crate::session::snapshot::sealed_stream::{KeyId, OpeningReader, StreamError, StreamHeader};
 use crate::session::table::SessionTable;
 use crate::session::{ProviderMark, Session, SessionKey};
 
@@ -36,8 +36,8 @@ pub struct Loaded {
     pub dropped: usize,
     /// When it was written.
     pub written: UnixTime,
-    /// Whether the next snapshot is sealed with another secret.
-    pub(super) has_older_secret: bool,
+    /// The root that sealed it.
+    pub(super) key_id: KeyId,
 }
 
 /// Why a snapshot is not loaded.
@@ -67,12 +67,8 @@ pub(super) fn load(
 ) -> Result<Loaded, LoadError> {
     let header = StreamHeader::read(&mut file)?;
     let root = header.root(&continuing.roots).ok_or(LoadError::OtherSecret)?;
-    let mut loaded = Loaded {
-        sessions: 0,
-        dropped: 0,
-        written: header.written,
-        has_older_secret: !header.is_of(continuing.roots.newest()),
-    };
+    let mut loaded =
+        Loaded { sessions: 0, dropped: 0, written: header.written, key_id: header.key_id };
     let mut decoder = Decoder::new(Timeline::not_before(header.written, clock));
     let mut reader = OpeningReader::new(file, header, root);
     let mut bytes = Zeroizing::new(Vec::new());

@@ -30,16 +30,24 @@ use crate::session::seal::Roots;
 use crate::session::snapshot::ended_file::EndedFile;
 use crate::session::snapshot::files::{Files, Lock};
 use crate::session::snapshot::load::{Continuing, LoadError, Loaded, load};
-use crate::session::snapshot::sealed_stream::{SealingWriter, StreamHeader};
+use crate::session::snapshot::sealed_stream::{KeyId, SealingWriter, StreamHeader, key_id};
 use crate::session::table::SessionTable;
 use crate::telemetry::metrics::Metrics;
+
+/// What is written under the configuration in effect.
+#[derive(Clone, Debug)]
+pub struct SnapshotSource {
+    /// The sessions.
+    pub table: SessionTable,
+    /// `session.secret`: the newest seals.
+    pub roots: Roots,
+}
 
 /// The snapshot of this process, which no other process writes.
 #[derive(Debug)]
 pub struct Snapshot {
     files: Files,
     _lock: Lock,
-    table: SessionTable,
     queue: Arc<EndedQueue>,
     ended: Mutex<EndedFile>,
     /// Sessions that ended were written and may not be on the disk yet.
@@ -55,7 +63,8 @@ pub struct Snapshot {
 struct Written {
     changes: u64,
     at: Moment,
-    is_current: bool,
+    /// The root that sealed them.
+    key_id: KeyId,
 }
 
 /// Why sessions are not stored.
@@ -102,15 +111,16 @@ impl Snapshot {
         let found = find(&files, table, continuing, clock)?;
         let (ended, _) = EndedFile::open(&files.ended)?;
         files.sync_folder()?;
-        let is_current = match &found {
-            SnapshotFound::Nothing | SnapshotFound::Rejected { .. } => true,
-            SnapshotFound::Sessions(loaded) => !loaded.has_older_secret,
+        let key_id = match &found {
+            SnapshotFound::Sessions(loaded) => loaded.key_id,
+            SnapshotFound::Nothing | SnapshotFound::Rejected { .. } => {
+                key_id(continuing.roots.newest())
+            }
         };
-        let written = Written { changes: table.changes(), at: clock.moment(), is_current };
+        let written = Written { changes: table.changes(), at: clock.moment(), key_id };
         let snapshot = Self {
             files,
             _lock: held,
-            table: table.clone(),
             queue,
             ended: Mutex::new(ended),
             unsynced: Notify::new(),
@@ -121,8 +131,9 @@ impl Snapshot {
         Ok((Arc::new(snapshot), found))
     }
 
-    /// Records sessions that end, and writes a snapshot at intervals, sealed with the newest of these roots. Never ends by itself.
-    pub async fn keep(self: &Arc<Self>, roots: &ArcSwap<Roots>) {
+    /// Records sessions that end, and writes a snapshot at intervals, of what is the source then. Never ends by
+    /// itself.
+    pub async fn keep(self: &Arc<Self>, source: &ArcSwap<SnapshotSource>) {
         let record = async {
             loop {
                 self.queue.filled().await;
@@ -138,19 +149,18 @@ impl Snapshot {
         let write = async {
             loop {
                 tokio::time::sleep(INTERVAL).await;
-                let roots = roots.load_full();
-                self.blocking(move |this| this.write_if_changed(&roots)).await;
+                let source = source.load_full();
+                self.blocking(move |this| this.write_if_changed(&source)).await;
             }
         };
         tokio::join!(record, sync, write);
     }
 
     /// Writes the last snapshot of this process.
-    pub async fn conclude(self: &Arc<Self>, roots: &Roots) {
-        let roots = roots.clone();
+    pub async fn conclude(self: &Arc<Self>, source: Arc<SnapshotSource>) {
         self.blocking(move |this| {
             this.record_ended();
-            this.write_and_count(&roots);
+            this.write_and_count(&source);
             this.record_ended();
         })
         .await;
@@ -201,20 +211,19 @@ impl Snapshot {
         }
     }
 
-    fn write_if_changed(&self, roots: &Roots) {
+    fn write_if_changed(&self, source: &SnapshotSource) {
+        let SnapshotSource { table, roots } = source;
         let written = *lock(&self.written);
-        let is_used = self.table.idle_timeout().is_some() && self.table.is_used_since(written.at);
-        if self.metrics.is_snapshot_failing()
-            || !written.is_current
-            || self.table.changes() != written.changes
-            || is_used
-        {
-            self.write_and_count(roots);
+        let is_used = table.idle_timeout().is_some() && table.is_used_since(written.at);
+        let is_resealed = key_id(roots.newest()) != written.key_id;
+        let has_changed = table.changes() != written.changes || is_used || is_resealed;
+        if has_changed || self.metrics.is_snapshot_failing() {
+            self.write_and_count(source);
         }
     }
 
-    fn write_and_count(&self, roots: &Roots) {
-        match self.write(roots) {
+    fn write_and_count(&self, source: &SnapshotSource) {
+        match self.write(source) {
             Ok(sessions) => {
                 tracing::debug!(sessions, "wrote session.snapshot");
                 self.metrics.snapshot_written(self.clock.unix());
@@ -231,16 +240,19 @@ impl Snapshot {
     }
 
     /// Replaces the file. Returns how many sessions it has.
-    fn write(&self, roots: &Roots) -> io::Result<usize> {
+    fn write(&self, source: &SnapshotSource) -> io::Result<usize> {
         let mut written = lock(&self.written);
-        let next =
-            Written { changes: self.table.changes(), at: self.clock.moment(), is_current: true };
+        let next = Written {
+            changes: source.table.changes(),
+            at: self.clock.moment(),
+            key_id: key_id(source.roots.newest()),
+        };
         // Before the sessions are collected: each that ends from now on is in the file of ended ones or not among them.
         let mark = lock(&self.ended).mark();
-        let sessions = self.table.all();
+        let sessions = source.table.all();
         let mut count = 0;
         let prepared = self.files.prepare(|file| {
-            let (file, all) = self.write_sessions(file, &sessions, roots)?;
+            let (file, all) = self.write_sessions(file, &sessions, source)?;
             count = all;
             Ok(file)
         })?;
@@ -261,17 +273,15 @@ impl Snapshot {
         &self,
         file: BufWriter<File>,
         sessions: &[Arc<Session>],
-        roots: &Roots,
+        source: &SnapshotSource,
     ) -> io::Result<(BufWriter<File>, usize)> {
-        let header = StreamHeader::new(self.clock.unix(), roots);
+        let header = StreamHeader::new(self.clock.unix(), &source.roots);
         let timeline = Timeline::now(&self.clock);
-        let mut writer = SealingWriter::new(file, header, roots)?;
+        let mut writer = SealingWriter::new(file, header, &source.roots)?;
         let mut bytes = Zeroizing::new(Vec::new());
         let mut count = 0;
         for session in sessions {
-            if session.end_signal().is_given()
-                || session.is_over(self.clock.moment(), self.table.idle_timeout())
-            {
+            if session.end_signal().is_given() || source.table.is_over(session) {
                 continue;
             }
             bytes.clear();

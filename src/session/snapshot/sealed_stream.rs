@@ -11,13 +11,16 @@ use crate::clock::UnixTime;
 use crate::random;
 use crate::session::seal::{Root, Roots, TAG};
 
+/// Names the root that sealed a stream.
+pub(super) type KeyId = [u8; 8];
+
 /// The text before the sealed stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamHeader {
     /// When the stream was written.
     pub(super) written: UnixTime,
     salt: [u8; 32],
-    key_id: [u8; 8],
+    pub(super) key_id: KeyId,
 }
 
 /// Why a file has no stream that can be read.
@@ -61,12 +64,7 @@ impl StreamHeader {
 
     /// The root that sealed the stream, if it is one of these.
     pub(super) fn root<'r>(&self, roots: &'r Roots) -> Option<&'r Root> {
-        roots.all().find(|root| self.is_of(root))
-    }
-
-    /// Whether this root sealed the stream.
-    pub(super) fn is_of(&self, root: &Root) -> bool {
-        key_id(root) == self.key_id
+        roots.all().find(|root| key_id(root) == self.key_id)
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -90,7 +88,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StreamError> {
 }
 
 /// Names a root without revealing anything of it.
-fn key_id(root: &Root) -> [u8; 8] {
+pub(super) fn key_id(root: &Root) -> KeyId {
     root.derive(KEY_ID, b"").first_chunk().copied().unwrap_or_default()
 }
 

@@ -74,8 +74,8 @@ fn session_of_another_version_rejects_the_whole_file() {
     let (disk, _) = Disk::with_sessions();
     let process = disk.start();
     let prepared = process.snapshot.files.prepare(|file| {
-        let header = StreamHeader::new(process.clock.unix(), &process.roots);
-        let mut writer = SealingWriter::new(file, header, &process.roots)?;
+        let header = StreamHeader::new(process.clock.unix(), &process.source.roots);
+        let mut writer = SealingWriter::new(file, header, &process.source.roots)?;
         for session in process.table.all() {
             let mut bytes = Vec::new();
             encode(&session, Timeline::now(&process.clock), &mut bytes)?;
@@ -138,7 +138,7 @@ fn snapshot_that_cannot_be_written_leaves_the_last_one() {
     let before = content(disk.path());
     process.sign_out(keys[0]);
     fs::create_dir_all(disk.with(".tmp").join("inside")).unwrap();
-    process.snapshot.write_if_changed(&process.roots);
+    process.snapshot.write_if_changed(&process.source);
     assert!(process.metrics.is_snapshot_failing());
     assert_eq!(content(disk.path()), before);
     fs::remove_dir_all(disk.with(".tmp")).unwrap();
@@ -153,7 +153,7 @@ fn snapshot_that_cannot_be_written_leaves_the_last_one() {
         assert_eq!(content(disk.path()), before);
         assert!(!disk.with(".tmp").exists());
     }
-    process.snapshot.write_if_changed(&process.roots);
+    process.snapshot.write_if_changed(&process.source);
     assert!(!process.metrics.is_snapshot_failing());
     process.crash();
     assert_eq!(disk.start().has(&keys), [false, true, true]);
@@ -169,7 +169,7 @@ fn snapshot_is_removed_if_the_end_of_a_session_cannot_be_recorded() {
     process.snapshot.record_ended();
     assert!(!disk.path().exists() && process.metrics.is_snapshot_failing());
     *lock(&process.snapshot.ended) = working;
-    process.snapshot.write_if_changed(&process.roots);
+    process.snapshot.write_if_changed(&process.source);
     process.crash();
     assert_eq!(disk.start().has(&keys), [false, true, true]);
 }

@@ -32,7 +32,7 @@ struct Process {
     table: SessionTable,
     clock: Clock,
     metrics: Arc<Metrics>,
-    roots: Roots,
+    source: SnapshotSource,
     snapshot: Arc<Snapshot>,
     found: SnapshotFound,
 }
@@ -112,7 +112,8 @@ impl Disk {
         };
         let metrics = Arc::default();
         let (snapshot, found) = Snapshot::open(&self.path(), &table, &continuing, clock, &metrics)?;
-        Ok(Process { table, clock: clock.clone(), metrics, roots, snapshot, found })
+        let source = SnapshotSource { table: table.clone(), roots };
+        Ok(Process { table, clock: clock.clone(), metrics, source, snapshot, found })
     }
 
     /// A file with three sessions, and their keys.
@@ -141,7 +142,7 @@ impl Process {
     }
 
     fn write(&self) -> io::Result<usize> {
-        self.snapshot.write(&self.roots)
+        self.snapshot.write(&self.source)
     }
 
     /// Ends as after a drain.
@@ -218,7 +219,7 @@ fn session_that_ends_while_a_snapshot_is_written_stays_ended() {
     let collected = process.table.all();
     let mark = lock(&process.snapshot.ended).mark();
     let prepared = process.snapshot.files.prepare(|file| {
-        let (file, count) = process.snapshot.write_sessions(file, &collected, &process.roots)?;
+        let (file, count) = process.snapshot.write_sessions(file, &collected, &process.source)?;
         assert_eq!(count, 3);
         process.sign_out(keys[2]);
         process.snapshot.record_ended();
@@ -254,9 +255,8 @@ fn session_that_expired_or_was_evicted_does_not_come_back() {
 async fn sign_out_is_on_file_when_it_is_answered() {
     let (disk, keys) = Disk::with_sessions();
     let process = disk.start();
-    let (snapshot, roots) = (Arc::clone(&process.snapshot), process.roots.clone());
-    let keeping =
-        tokio::spawn(async move { snapshot.keep(&ArcSwap::from_pointee(roots.clone())).await });
+    let (snapshot, source) = (Arc::clone(&process.snapshot), process.source.clone());
+    let keeping = tokio::spawn(async move { snapshot.keep(&ArcSwap::from_pointee(source)).await });
     process.table.remove(keys[0]).await.unwrap();
     let (_, ended) = EndedFile::open(&disk.with(".ended")).unwrap();
     assert!(ended.contains(&keys[0]));
@@ -329,12 +329,31 @@ fn limits_hold_after_a_restart() {
 }
 
 #[test]
+fn snapshot_is_of_the_sessions_and_the_secret_in_effect() {
+    let (mut disk, keys) = Disk::with_sessions();
+    disk.settings.idle_timeout = Some(Duration::from_secs(100));
+    let mut process = disk.start();
+    process.clock.advance(Duration::from_secs(200));
+    // A reload with a longer timeout and another secret.
+    disk.settings.idle_timeout = None;
+    disk.secrets = vec!["new"];
+    let maps = process.table.maps();
+    process.source = SnapshotSource {
+        table: SessionTable::new(maps, &disk.settings, Arc::new([COMPANY])),
+        roots: Roots::new(&[Secret::new("new")], &Root::generate()),
+    };
+    process.snapshot.write_if_changed(&process.source);
+    drop(process);
+    assert_eq!(disk.start_after(Duration::from_secs(200)).has(&keys), [true; 3]);
+}
+
+#[test]
 fn rotated_secret_opens_and_the_next_snapshot_has_the_newest() {
     let (mut disk, keys) = Disk::with_sessions();
     disk.secrets = vec!["new", "secret"];
     let process = disk.start();
     assert_eq!(process.has(&keys), [true; 3]);
-    process.snapshot.write_if_changed(&process.roots);
+    process.snapshot.write_if_changed(&process.source);
     drop(process);
     disk.secrets = vec!["new"];
     assert_eq!(disk.start().has(&keys), [true; 3]);
@@ -345,7 +364,7 @@ fn snapshot_is_written_only_if_something_changed() {
     let (mut disk, keys) = Disk::with_sessions();
     let rewrites = |process: &Process| {
         let before = content(disk.path());
-        process.snapshot.write_if_changed(&process.roots);
+        process.snapshot.write_if_changed(&process.source);
         content(disk.path()) != before
     };
     let process = disk.start();
@@ -363,7 +382,7 @@ fn snapshot_is_written_only_if_something_changed() {
     disk.settings.idle_timeout = Some(HOUR);
     let rewrites = |process: &Process| {
         let before = content(disk.path());
-        process.snapshot.write_if_changed(&process.roots);
+        process.snapshot.write_if_changed(&process.source);
         content(disk.path()) != before
     };
     let process = disk.start();
