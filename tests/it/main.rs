@@ -30,6 +30,7 @@ mod hostile_client;
 mod hostile_idp;
 mod internal_origin;
 mod kinds;
+mod known_commands;
 mod kubernetes;
 mod lexicon;
 mod listeners;
