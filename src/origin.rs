@@ -149,6 +149,11 @@ impl Origin {
             || self.address().is_some_and(|address| address.is_loopback())
     }
 
+    /// Whether the host is an IP address.
+    pub fn is_address(&self) -> bool {
+        self.address().is_some()
+    }
+
     /// The host, if it is an address.
     fn address(&self) -> Option<IpAddr> {
         self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()

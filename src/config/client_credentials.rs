@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::config::Config;
+use crate::config::apple_key;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::pem::{self, Pem};
 use crate::config::section::Section;
+use crate::providers::kinds::{ClientAssertion, KindOptions, ProviderKind};
 use crate::providers::{AuthMethods, ClientAuth, ClientCertificate, Settings};
 use crate::secret::Secret;
 
@@ -95,7 +97,14 @@ enum Credential {
 }
 
 /// The credentials of a provider's client.
-pub(super) fn read(section: &Section<'_>) -> Result<AuthMethods, Reported> {
+pub(super) fn read(
+    section: &Section<'_>,
+    kind: &ProviderKind,
+    options: Option<&KindOptions>,
+) -> Result<AuthMethods, Reported> {
+    if let ClientAssertion::AppleSecret { .. } = kind.client_assertion {
+        return apple_key::read(section, options);
+    }
     let method = section.field("token_endpoint_auth_method").optional_choice(method);
     let secret = section.field("client_secret").secret();
     let file = section.field("client_assertion_file").optional_text();

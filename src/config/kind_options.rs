@@ -72,8 +72,24 @@ pub(super) const RESOURCE: KeySpec = key(
     "Identifier of the web API, for kind adfs: https://wiki.example.com.",
 );
 
+/// See [`URL`].
+pub(super) const TEAM_ID: KeySpec = key(
+    "team_id",
+    Type::Text,
+    DefaultValue::Unset("required for kind apple"),
+    "ID of the developer team, for kind apple: A1B2C3D4E5.",
+);
+
+/// See [`URL`].
+pub(super) const KEY_ID: KeySpec = key(
+    "key_id",
+    Type::Text,
+    DefaultValue::Unset("required for kind apple"),
+    "ID of client_key at Apple, for kind apple: F6G7H8J9K0.",
+);
+
 /// All of them.
-const ALL: [&KeySpec; 12] = [
+const ALL: [&KeySpec; 14] = [
     &URL,
     &DOMAIN,
     &HOSTED_DOMAIN,
@@ -86,6 +102,8 @@ const ALL: [&KeySpec; 12] = [
     &GUILDS,
     &TEAM,
     &RESOURCE,
+    &TEAM_ID,
+    &KEY_ID,
 ];
 
 /// The kind.

@@ -6,6 +6,7 @@
 
 mod address;
 mod admin;
+mod apple_key;
 mod authorization_parameters;
 mod certificates;
 mod claim_names;
@@ -41,6 +42,7 @@ mod provider_guide;
 mod provider_server;
 mod providers;
 mod proxies;
+mod redirect_uri;
 mod route_hosts;
 mod route_overlaps;
 mod routes;

@@ -14,6 +14,7 @@ use crate::config::key_spec::{DefaultValue, KeySpec, MINUTE, Type, key, millis};
 use crate::config::kind_options;
 use crate::config::pem;
 use crate::config::provider_server;
+use crate::config::redirect_uri;
 use crate::config::section::Section;
 use crate::config::server::http;
 use crate::config::service_account;
@@ -21,7 +22,7 @@ use crate::config::tenant;
 use crate::config::urls;
 use crate::origin::Origin;
 use crate::providers::kinds::{self, KindOptions, ProviderKind, SignInProtocol};
-use crate::providers::{ResponseMode, Settings, SignOut, Userinfo};
+use crate::providers::{Settings, SignOut, Userinfo};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -42,6 +43,8 @@ pub(super) const KEYS: &[KeySpec] = &[
     kind_options::GUILDS,
     kind_options::TEAM,
     kind_options::RESOURCE,
+    kind_options::TEAM_ID,
+    kind_options::KEY_ID,
     key(
         "name",
         Type::Text,
@@ -92,7 +95,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "response_mode",
         Type::Choice(&["query", "form_post"]),
-        DefaultValue::Is("query"),
+        DefaultValue::Unset("by kind: query for oidc"),
         "How the provider sends its answer through the browser: form_post needs an https:// public_url, and makes the \
          login cookie SameSite=None.",
     ),
@@ -202,11 +205,12 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let service_account = service_account::read(&section, known, http);
     let name = section.field("name").optional_text();
     let client_id = section.field("client_id").text();
-    let client_auth = client_credentials::read(&section);
     let options = server.as_ref().map(|server| server.options.clone()).unwrap_or_default();
     let scopes = scopes(&section.field("scopes"), known, &options);
-    let response_mode = response_mode(&section.field("response_mode"), public_url);
+    let response_mode =
+        redirect_uri::response_mode(&section, known, public_url, scopes.as_deref().ok());
     let options = server.as_ref().ok().map(|server| &server.options);
+    let client_auth = client_credentials::read(&section, known, options);
     let parameters =
         authorization_parameters::read(&section.field("authorization_parameters"), known, options);
     let claims = section.section("claims").and_then(|section| claim_names::read(&section, known));
@@ -271,23 +275,6 @@ fn id(entry: &Field<'_>) -> Result<Arc<str>, Reported> {
         "use at most 64 characters of a-z, 0-9 and -; set `name` for a name on the sign-in page",
     );
     Err(entry.error(&invalid))
-}
-
-fn response_mode(field: &Field<'_>, public_url: Option<&Origin>) -> Result<ResponseMode, Reported> {
-    let mode = field.choice(|text| match text {
-        "query" => Some(ResponseMode::Query),
-        "form_post" => Some(ResponseMode::FormPost),
-        _ => None,
-    })?;
-    // RFC 6265bis §5.6: browsers drop `SameSite=None` without `Secure`.
-    if mode == ResponseMode::FormPost && public_url.is_some_and(|url| !url.is_https()) {
-        let invalid = Invalid::new(
-            "cannot be form_post with an http:// public_url: the POST of the provider's page comes without the login cookie",
-        )
-        .hint("use an https:// public_url, or remove the key to have the answer in a redirect");
-        return Err(field.error(&invalid));
-    }
-    Ok(mode)
 }
 
 fn scopes(

@@ -284,9 +284,10 @@ fn is_email_verified_true(claims: &Map<String, Value>) -> bool {
     }
 }
 
+/// Whether a text can be a value of a claim.
 // SECURITY: servers trim header values (RFC 9110 §5.5), so "admin " would be another user in the rules and "admin" at
 // the upstream.
-pub(super) fn is_usable(text: &str) -> bool {
+pub fn is_usable(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)
 }
 

@@ -21,8 +21,7 @@ use crate::login::{
     Error, FailedSignIn, Login, OtherMethod, OtherRedirectUri, Redirect, StateFault, log_failure,
 };
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::providers::{self, Code, Provider, ResponseMode, SignedIn};
-use crate::secret::Secret;
+use crate::providers::{self, Code, Provider, ResponseCode, ResponseMode, SignedIn};
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Evicted;
 use crate::session::{Session, SessionId, SessionKey};
@@ -230,12 +229,12 @@ impl Login {
     }
 
     /// The code of the response, if it is from this provider and not an error.
-    async fn code<'r>(
+    async fn code(
         &self,
         provider: &Provider,
-        response: &'r AuthorizationResponse,
+        response: &AuthorizationResponse,
         callback: Callback<'_>,
-    ) -> Result<&'r Secret, Error> {
+    ) -> Result<ResponseCode, Error> {
         // SECURITY: a response at the redirect_uri of another provider is a mix-up attack (RFC 9700 §4.4.2).
         let expected = provider.has_distinct_redirect_uri().then(|| provider.id().as_ref());
         if callback.path_id != expected {
@@ -251,7 +250,7 @@ impl Login {
     async fn exchange(
         &self,
         provider: &Arc<Provider>,
-        code: &Secret,
+        code: ResponseCode,
         opened: &OpenedState,
         callback: Callback<'_>,
     ) -> Result<SessionId, Error> {
@@ -292,7 +291,7 @@ impl Login {
     async fn send(
         &self,
         provider: &Arc<Provider>,
-        code: &Secret,
+        code: ResponseCode,
         opened: &OpenedState,
         request: audit::RequestRef<'_>,
     ) -> Result<SignedIn, Error> {
@@ -302,7 +301,7 @@ impl Login {
         let taken = self.states.take(opened, self.party.clock().unix());
         let state = taken.ok_or(Error::State(StateFault::Used))?;
         let code = Code {
-            code: code.clone(),
+            response: code,
             redirect_uri: provider.redirect_uri(self.party.site().own_url("/callback")),
             code_verifier: opened.code_verifier.clone(),
             nonce: opened.nonce.clone(),

@@ -47,7 +47,10 @@ impl AuthorizationRequest<'_> {
         let is_set = |name: &str| parameters.iter().any(|(set, _)| *set == name);
         let kept: Vec<_> = self.endpoint.query_pairs().filter(|(name, _)| !is_set(name)).collect();
         let mut url = self.endpoint.clone();
-        url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(&parameters);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept).extend_pairs(&parameters);
+        // Apple, and others that decode a URL and not a form, read `+` as a plus. A plus in a value is `%2B` here.
+        url.set_query(Some(&query.finish().replace('+', "%20")));
         url
     }
 }
@@ -94,6 +97,9 @@ pub struct AuthorizationResponse {
     pub state: String,
     /// `iss` (RFC 9207).
     pub iss: Option<String>,
+    /// `user`, which is not in the standard; `None` if it is repeated.
+    // SECURITY: nothing protects it from a change in the browser.
+    pub user: Option<String>,
     /// The code, or an error response.
     pub outcome: Result<Secret, ErrorResponse>,
 }
@@ -118,7 +124,8 @@ impl AuthorizationResponse {
                 Err(ErrorResponse::new(&error, &parameters.description.unwrap_or_default()))
             }
         };
-        Ok(Self { state, iss: parameters.iss, outcome })
+        let user = <[String; 1]>::try_from(parameters.users).ok().map(|[user]| user);
+        Ok(Self { state, iss: parameters.iss, user, outcome })
     }
 
     /// Checks that this issuer sent the response: `iss` is exactly its identifier, and is present if the issuer
@@ -138,6 +145,7 @@ struct Parameters {
     state: Option<String>,
     code: Option<String>,
     iss: Option<String>,
+    users: Vec<String>,
     error: Option<String>,
     description: Option<String>,
 }
@@ -150,6 +158,10 @@ impl Parameters {
                 "state" => (&mut read.state, "`state` twice"),
                 "code" => (&mut read.code, "`code` twice"),
                 "iss" => (&mut read.iss, "`iss` twice"),
+                "user" => {
+                    read.users.push(value.into_owned());
+                    continue;
+                }
                 "error" => (&mut read.error, "`error` twice"),
                 "error_description" => (&mut read.description, "`error_description` twice"),
                 _ => continue, // Unknown parameters are ignored (§4.1.2).
@@ -194,7 +206,7 @@ mod tests {
         assert_eq!(
             request(&endpoint, more).as_str(),
             "https://op.example/auth?tenant=1&response_type=code&client_id=us\
-             &redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fcallback&scope=openid+email\
+             &redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fcallback&scope=openid%20email\
              &state=s%26t&code_challenge=c&code_challenge_method=S256&nonce=n&prompt=login"
         );
     }

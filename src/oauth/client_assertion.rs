@@ -1,5 +1,6 @@
 //! Assertions by which the client authenticates: JWTs that it signs for one request, or that are in a file.
-//! Invariant: an assertion is made or read for each request, and is valid for a few minutes.
+//! Invariant: an assertion is made or read for each request, and is valid for a few minutes. Apple's client secret, which is
+//! one in its form, is used again: see [`crate::oauth::apple_secret`].
 //! Source: RFC 7523 §2.2 and §3, OpenID Connect Core §9.
 
 use std::io;
@@ -118,12 +119,13 @@ impl Assertion<'_> {
         Secret::new(sign_hs256(secret.expose().as_bytes(), &header, payload.as_bytes()))
     }
 
-    /// Apple's client secret: it has the team as the issuer, and no `jti`.
+    /// Apple's client secret, for this long: it has the team as the issuer, and no `jti`.
     pub(super) fn for_apple(
         &self,
         key: &SigningKey,
         key_id: &str,
         team_id: &str,
+        seconds: i64,
     ) -> Result<Secret, Error> {
         let header = json!({"alg": Algorithm::ES256.name(), "kid": key_id});
         let claims = json!({
@@ -131,11 +133,8 @@ impl Assertion<'_> {
             "sub": self.client_id,
             "aud": self.audience(),
             "iat": self.now.0,
-            "exp": self.now.0.saturating_add(APPLE_SECONDS),
+            "exp": self.now.0.saturating_add(seconds),
         });
-        if key.algorithms() != [Algorithm::ES256] {
-            return Err(unsigned());
-        }
         sign(key, Algorithm::ES256, &header, &claims)
     }
 
@@ -244,5 +243,4 @@ const PS256_FIRST: [Algorithm; 5] =
 
 /// Some providers reject an assertion that is valid for more than five minutes.
 const SECONDS: i64 = 120;
-const APPLE_SECONDS: i64 = 300;
 const MAX_BYTES: usize = 64 * 1024;

@@ -2,6 +2,7 @@
 //! Invariant: a code is sent once. Every token request holds a [`TokenSlot`], so that a provider gets at most
 //! [`Client::TOKEN_SLOTS`] of them at a time.
 
+pub mod apple_secret;
 pub mod authorization;
 mod breaker;
 pub mod client_assertion;

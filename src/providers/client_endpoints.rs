@@ -5,10 +5,28 @@
 use url::Url;
 
 use crate::oauth::AuthenticatedEndpoint;
+use crate::oauth::client_assertion::{AssertionProfile, Audience};
 use crate::oauth::client_auth::ClientAuth;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
-use crate::providers::Provider;
+use crate::providers::kinds::ClientAssertion;
+use crate::providers::{Provider, Settings};
+
+impl Settings {
+    /// How its kind wants client assertions.
+    pub(super) fn assertions(&self) -> AssertionProfile {
+        let issuer = || Audience::Issuer(self.issuer.clone());
+        match self.kind.client_assertion {
+            ClientAssertion::Standard => AssertionProfile::of(issuer()),
+            ClientAssertion::TokenEndpoint => AssertionProfile::of(Audience::TokenEndpoint),
+            ClientAssertion::RequestedEndpoint => AssertionProfile::of(Audience::RequestedEndpoint),
+            ClientAssertion::TokenEndpointPs256 => AssertionProfile::ps256(Audience::TokenEndpoint),
+            ClientAssertion::AppleSecret { audience } => {
+                AssertionProfile::of(Audience::Issuer(audience.to_owned()))
+            }
+        }
+    }
+}
 
 impl Provider {
     /// The token endpoint, with the method of the client's authentication.

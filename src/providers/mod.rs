@@ -15,6 +15,7 @@ mod fetch_state;
 mod groups;
 mod hints;
 pub mod kinds;
+mod posted_name;
 mod probe;
 mod profile;
 mod profile_probe;
@@ -44,20 +45,19 @@ pub use refresh::{RecheckError, RecheckRequest, Rechecked, RefreshRequest, Refre
 pub use registry::{AllowedProviders, Registry};
 pub use service_account::ServiceAccount;
 pub use session_before::SessionBefore;
-pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
+pub use sign_in::{Code, ResponseCode, SignInRequest, SignedIn, Turn};
 
 use crate::clock::Clock;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 use crate::identity::incomplete::MissingClaims;
 use crate::oauth::Client;
-use crate::oauth::client_assertion::{AssertionProfile, Audience};
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::Http;
 use crate::oidc::error::Error as OidcError;
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest, LogoutToken};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
-use crate::providers::kinds::{ClientAssertion, KindOptions, ProviderKind, TokenRevocation};
+use crate::providers::kinds::{KindOptions, ProviderKind, TokenRevocation};
 use crate::providers::server::AuthorizationServer;
 use crate::providers::service_account::AccountGroups;
 use crate::secret::Secret;
@@ -129,17 +129,6 @@ impl Settings {
             hash.update(part.as_bytes());
         }
         hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
-    }
-
-    /// How its kind wants client assertions.
-    fn assertions(&self) -> AssertionProfile {
-        let issuer = || Audience::Issuer(self.issuer.clone());
-        match self.kind.client_assertion {
-            ClientAssertion::Standard => AssertionProfile::of(issuer()),
-            ClientAssertion::TokenEndpoint => AssertionProfile::of(Audience::TokenEndpoint),
-            ClientAssertion::RequestedEndpoint => AssertionProfile::of(Audience::RequestedEndpoint),
-            ClientAssertion::TokenEndpointPs256 => AssertionProfile::ps256(Audience::TokenEndpoint),
-        }
     }
 
     /// The `max_age` of the authorization request: the largest age of the user's authentication, in seconds.

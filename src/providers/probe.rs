@@ -211,10 +211,7 @@ impl Provider {
             // Keycloak answers a wrong secret with 401 and `unauthorized_client`.
             Err(OAuthError::Unauthenticated(response)) => {
                 let message = format!("is not what is registered at the provider: {response}");
-                let hint = format!(
-                    "compare client_id, {key} and the authentication method, which is {}, with the registration",
-                    method.name()
-                );
+                let hint = format!("compare {} with the registration", method.registered());
                 return report.fatal(key, message, Some(&hint));
             }
             Err(error @ OAuthError::ClientAssertion(_)) => {

@@ -53,11 +53,20 @@ pub struct Turn {
     permit: ExchangePermit,
 }
 
+/// What an authorization response without an error has.
+#[derive(Clone, Debug)]
+pub struct ResponseCode {
+    /// `code`.
+    pub code: Secret,
+    /// The user's name, for a kind that sends it there.
+    pub name: Option<String>,
+}
+
 /// The code of a callback, and what is needed to exchange and verify it.
 #[derive(Clone, Debug)]
 pub struct Code {
-    /// `code`.
-    pub code: Secret,
+    /// What the response has.
+    pub response: ResponseCode,
     /// `redirect_uri`, as in the authorization request.
     pub redirect_uri: String,
     /// `code_verifier`.
@@ -120,15 +129,13 @@ impl Provider {
 
     /// The code of a response that is from this provider (RFC 9207) and not an error. Without OpenID Connect there is no
     /// issuer identifier to compare.
-    pub async fn code_of<'r>(
-        &self,
-        response: &'r AuthorizationResponse,
-    ) -> Result<&'r Secret, Error> {
+    pub async fn code_of(&self, response: &AuthorizationResponse) -> Result<ResponseCode, Error> {
         if let AuthorizationServer::OpenId(issuer) = &self.server {
             let announced = issuer.metadata().await?.response_has_issuer;
             response.check_issuer(issuer.identifier(), announced)?;
         }
-        response.outcome.as_ref().map_err(|error| error.clone().into())
+        let code = response.outcome.clone()?;
+        Ok(ResponseCode { code, name: self.name_in(response) })
     }
 
     /// Waits until a sign-in from this address may send its code.
@@ -148,19 +155,24 @@ impl Provider {
     /// Exchanges the code, and returns the user that it is for. The code is spent in every case.
     pub async fn complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
         let Turn { metadata, permit: ExchangePermit { slot, attempt } } = turn;
-        let Code { code, redirect_uri, code_verifier, nonce } = code;
+        let Code { response: ResponseCode { code, name }, redirect_uri, code_verifier, nonce } =
+            code;
         let endpoint = self.token_endpoint(&metadata)?;
         let client = &self.client;
         let verifier = self.has_pkce().then_some(code_verifier);
         let tokens = client.exchange_code(&slot, attempt, endpoint, code, redirect_uri, verifier);
         let tokens = tokens.await.map_err(|error| self.settings.kind.understood(error))?;
+        let tokens = self.settings.kind.with_lifetime(tokens);
         let found = match &self.server {
             AuthorizationServer::OpenId(issuer) => {
                 self.verified(issuer, &metadata, &tokens, nonce).await?
             }
             AuthorizationServer::OAuth(_) => self.profiled(&metadata, &tokens, nonce).await?,
         };
-        let (identity, baseline) = self.described(found, &tokens, None).await?;
+        let (mut identity, baseline) = self.described(found, &tokens, None).await?;
+        if identity.name.is_none() {
+            identity.name.clone_from(name);
+        }
         Ok(SignedIn { tokens, identity, baseline })
     }
 
@@ -251,6 +263,7 @@ impl Provider {
         let stale_since = groups.is_stale().then(|| self.stale_since(held));
         let identity = self.identity(claims)?;
         let identity = Identity {
+            name: identity.name.or_else(|| self.kept_name(held)),
             groups_missing: groups.is_missing(),
             most_groups: self.settings.kind.most_groups,
             ..identity

@@ -13,7 +13,7 @@ use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider;
 
 /// Checks a configuration with these providers and this `public_url`; returns the exit code and the output.
-fn check(providers: &str, public_url: &str) -> (i32, String) {
+pub(crate) fn check(providers: &str, public_url: &str) -> (i32, String) {
     check_as("human", providers, public_url)
 }
 

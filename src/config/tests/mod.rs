@@ -230,6 +230,7 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
     let files = [
         (folder.join("tls.crt"), pair.cert.pem()),
         (folder.join("tls.key"), pair.signing_key.serialize_pem()),
+        (folder.join("AuthKey_F6G7H8J9K0.p8"), pair.signing_key.serialize_pem()),
         (folder.join("other.key"), other.signing_key.serialize_pem()),
         (folder.join("expired.crt"), expired.pem()),
         (folder.join("soon.crt"), soon.pem()),

@@ -17,6 +17,7 @@ use url::form_urlencoded::byte_serialize;
 
 use crate::clock::UnixTime;
 use crate::jose::{SigningKey, claimed_expiry};
+use crate::oauth::apple_secret::AppleSecret;
 use crate::oauth::client_assertion::{
     self, Assertion, AssertionFault, AssertionProfile, Thumbprint,
 };
@@ -47,15 +48,8 @@ pub enum ClientAuth {
     TlsClientAuth(ClientCertificate),
     /// `self_signed_tls_client_auth`: a client certificate that is registered itself.
     SelfSignedTlsClientAuth(ClientCertificate),
-    /// Apple's client secret: a JWT that the client signs for each request, in the body.
-    AppleJwt {
-        /// The key of the registration.
-        key: Arc<SigningKey>,
-        /// The ID of the key at Apple.
-        key_id: String,
-        /// The ID of the developer team.
-        team_id: String,
-    },
+    /// Apple's client secret, in the body: a JWT that the client signs.
+    AppleJwt(Arc<AppleSecret>),
 }
 
 /// A certificate of this client, with its key.
@@ -114,6 +108,11 @@ impl ClientAuth {
         Some(Self::PrivateKeyJwt { key, certificate: certificate.map(Thumbprint::of) })
     }
 
+    /// Apple's client secret, for a private key in PEM with its ID, and the ID of the team; `None` if it is no key for it.
+    pub fn apple_jwt(key: &str, key_id: &str, team_id: &str) -> Option<Self> {
+        Some(Self::AppleJwt(Arc::new(AppleSecret::new(key, key_id, team_id)?)))
+    }
+
     /// When the assertion in the present content of a file expires, in seconds since 1970, if it says so.
     pub fn expiry_of_file(content: &[u8]) -> Result<Option<i64>, AssertionFault> {
         client_assertion::parse(content).map(|assertion| claimed_expiry(assertion.expose()))
@@ -124,7 +123,7 @@ impl ClientAuth {
         match self {
             Self::None => "none",
             Self::ClientSecretBasic(_) => "client_secret_basic",
-            Self::ClientSecretPost(_) | Self::AppleJwt { .. } => "client_secret_post",
+            Self::ClientSecretPost(_) | Self::AppleJwt(_) => "client_secret_post",
             Self::ClientSecretJwt(_) => "client_secret_jwt",
             Self::PrivateKeyJwt { .. } => "private_key_jwt",
             Self::ClientAssertionFile(_) => "client_assertion_file",
@@ -140,10 +139,19 @@ impl ClientAuth {
             Self::ClientSecretBasic(_) | Self::ClientSecretPost(_) | Self::ClientSecretJwt(_) => {
                 "client_secret"
             }
-            Self::PrivateKeyJwt { .. } | Self::AppleJwt { .. } => "client_key",
+            Self::PrivateKeyJwt { .. } | Self::AppleJwt(_) => "client_key",
             Self::ClientAssertionFile(_) => "client_assertion_file",
             Self::TlsClientAuth(_) | Self::SelfSignedTlsClientAuth(_) => "client_certificate",
         }
+    }
+
+    /// What the registration at the provider must have, for messages.
+    pub fn registered(&self) -> String {
+        if let Self::AppleJwt(_) = self {
+            return "client_id (the Services ID), client_key, key_id and team_id".to_owned();
+        }
+        let (key, name) = (self.key(), self.name());
+        format!("client_id, {key} and the authentication method, which is {name},")
     }
 
     /// The public key to register at the provider, as a JWK. With a self-signed certificate, it contains that one.
@@ -164,7 +172,7 @@ impl ClientAuth {
             | Self::ClientSecretJwt(_)
             | Self::ClientAssertionFile(_)
             | Self::TlsClientAuth(_)
-            | Self::AppleJwt { .. } => None,
+            | Self::AppleJwt(_) => None,
         }
     }
 
@@ -180,7 +188,7 @@ impl ClientAuth {
             | Self::ClientSecretJwt(_)
             | Self::PrivateKeyJwt { .. }
             | Self::ClientAssertionFile(_)
-            | Self::AppleJwt { .. } => None,
+            | Self::AppleJwt(_) => None,
         }
     }
 }
@@ -223,7 +231,7 @@ impl AuthMethods {
             | ClientAuth::ClientAssertionFile(_)
             | ClientAuth::TlsClientAuth(_)
             | ClientAuth::SelfSignedTlsClientAuth(_)
-            | ClientAuth::AppleJwt { .. } => None,
+            | ClientAuth::AppleJwt(_) => None,
         })
     }
 }
@@ -262,8 +270,8 @@ impl Credentials {
                 asserted(assertion.signed(key, certificate.as_ref())?)
             }
             ClientAuth::ClientAssertionFile(path) => asserted(client_assertion::read(path).await?),
-            ClientAuth::AppleJwt { key, key_id, team_id } => {
-                vec![id(), ("client_secret", assertion.for_apple(key, key_id, team_id)?)]
+            ClientAuth::AppleJwt(secret) => {
+                vec![id(), ("client_secret", secret.for_request(&assertion)?)]
             }
             // RFC 8705 §2: the client ID says which certificate the server should expect.
             ClientAuth::None

@@ -202,23 +202,56 @@ async fn assertion_with_a_secret_has_its_hmac() {
 }
 
 #[tokio::test]
-async fn secret_of_apple_is_signed_by_the_team_for_every_request() {
-    let key = Arc::new(SigningKey::generate(Algorithm::ES256).unwrap());
-    let keys = set_of(&key);
-    let method = ClientAuth::AppleJwt { key, key_id: "ABC".into(), team_id: "TEAM".into() };
+async fn secret_of_apple_is_signed_by_the_team() {
+    let (method, keys) = of_apple();
     check_requests(method, |header, form| {
         assert_eq!((header, form.len(), form["client_id"]), (None, 2, "us"));
         let token = form["client_secret"];
         assert_eq!(header_of(token), json!({"alg": "ES256", "kid": "ABC"}));
         // The ID of the key at Apple is another one than that in `keys`.
         assert!(verify(token, &keys, &[Algorithm::ES256]).is_err());
-        let payload = token.split('.').nth(1).unwrap();
-        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
-        let claims: Value = serde_json::from_slice(&payload).unwrap();
+        let claims = payload_of(token);
         assert_eq!((&claims["iss"], &claims["sub"]), (&json!("TEAM"), &json!("us")));
+        assert_eq!((&claims["aud"], &claims["jti"]), (&json!(ISSUER), &Value::Null));
         assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
     })
     .await;
+}
+
+#[tokio::test]
+async fn secret_of_apple_is_renewed_before_it_expires_and_not_for_each_request() {
+    let url = Url::parse("https://op.example/token").unwrap();
+    let (method, _) = of_apple();
+    let credentials = Credentials {
+        id: "us".into(),
+        methods: AuthMethods::Only(method.clone()),
+        assertions: AssertionProfile::of(Audience::Issuer(ISSUER.into())),
+    };
+    let endpoint =
+        AuthenticatedEndpoint { url: &url, token: &url, method: &method, algorithms: None };
+    let at = async |now: i64| {
+        let auth = credentials.authenticate(&endpoint, UnixTime(now)).await.unwrap();
+        auth.parameters[1].1.expose().to_owned()
+    };
+    let first = at(1_000).await;
+    assert_eq!(at(1_000).await, first);
+    assert_eq!(at(1_239).await, first);
+    let second = at(1_240).await;
+    assert_eq!(payload_of(&second)["exp"], 1_540);
+    // The clock was set back: a secret from the future could be rejected.
+    assert_eq!(payload_of(&at(1_239).await)["iat"], 1_239);
+}
+
+fn of_apple() -> (ClientAuth, KeySet) {
+    let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let key = SigningKey::from_pem(Algorithm::ES256, &pem).unwrap();
+    (ClientAuth::apple_jwt(&pem, "ABC", "TEAM").unwrap(), set_of(&key))
+}
+
+fn payload_of(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@
 
 mod account_list;
 mod adfs;
+mod apple;
 mod auth0;
 mod bitbucket;
 mod claim_defaults;
 mod cognito;
+mod deviations;
 mod dex;
 mod discord;
 mod endpoints;
@@ -32,6 +34,7 @@ mod zitadel;
 
 pub use account_list::AccountList;
 pub use claim_defaults::ClaimDefaults;
+pub use deviations::{NameSource, Nonce, Pkce, RedirectUris, TokenLifetime};
 pub use entra_domain::write_email_verified;
 pub use error_codes::{CodeMeaning, ResourceCodeMeaning};
 pub use guide::Guide;
@@ -80,6 +83,14 @@ pub struct ProviderKind {
     pub client_assertion: ClientAssertion,
     /// Whether it supports PKCE.
     pub pkce: Pkce,
+    /// Scopes with which it sends the authorization response by `form_post` only.
+    pub form_post_scopes: &'static [&'static str],
+    /// Which redirect URIs can be registered.
+    pub redirect_uris: RedirectUris,
+    /// What the lifetime of access tokens means.
+    pub token_lifetime: TokenLifetime,
+    /// Where the user's name is.
+    pub name_source: NameSource,
     /// Where the claims are, unless that is configured.
     pub claims: ClaimDefaults,
     /// What makes an e-mail address a verified one.
@@ -113,6 +124,11 @@ pub enum ClientAssertion {
     RequestedEndpoint,
     /// The token endpoint as the audience, and PS256 as the algorithm.
     TokenEndpointPs256,
+    /// A JWT with this audience, which is the client secret. Its key has the options `key_id` and `team_id`.
+    AppleSecret {
+        /// The audience.
+        audience: &'static str,
+    },
 }
 
 /// How users sign in.
@@ -138,25 +154,6 @@ pub enum IssuerSource {
     Template(&'static str),
     /// The same, for one tenant or for several. With several, the issuer of an ID token is that of the user's tenant.
     Tenants(&'static str),
-}
-
-/// Whether the ID token repeats the `nonce` (OIDC Core §3.1.3.7, step 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nonce {
-    /// Always.
-    Required,
-    /// The provider leaves it out. Login cookie and `state` are then the only binding to the browser. A `nonce` that is
-    /// there must still be the right one.
-    MayBeAbsent,
-}
-
-/// Whether the provider supports PKCE (RFC 7636).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pkce {
-    /// It does, or ignores the parameters.
-    S256,
-    /// It rejects a request with them.
-    Rejected,
 }
 
 /// The base URL of an API.
@@ -285,7 +282,7 @@ const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&ProviderKind; 18] = [
+pub const ALL: [&ProviderKind; 19] = [
     &oidc::KIND,
     &google::KIND,
     &entra::KIND,
@@ -293,6 +290,7 @@ pub const ALL: [&ProviderKind; 18] = [
     &okta::KIND,
     &auth0::KIND,
     &gitlab::KIND,
+    &apple::KIND,
     &cognito::KIND,
     &zitadel::KIND,
     &dex::KIND,
@@ -366,6 +364,10 @@ impl ProviderKind {
             auth_methods: &[],
             client_assertion: ClientAssertion::Standard,
             pkce: Pkce::S256,
+            form_post_scopes: &[],
+            redirect_uris: RedirectUris::Any,
+            token_lifetime: TokenLifetime::Refreshed,
+            name_source: NameSource::Claim,
             claims: ClaimDefaults::standard(),
             verified: EmailTrust::Claim,
             groups: Groups::Claim,
@@ -396,6 +398,10 @@ mod tests {
     fn generic_kinds_have_no_deviation() {
         for kind in [&oidc::KIND, &oauth2::KIND] {
             assert_eq!(kind.pkce, Pkce::S256, "{}", kind.name);
+            assert!(kind.form_post_scopes.is_empty(), "{}", kind.name);
+            assert_eq!(kind.redirect_uris, RedirectUris::Any, "{}", kind.name);
+            assert_eq!(kind.token_lifetime, TokenLifetime::Refreshed, "{}", kind.name);
+            assert_eq!(kind.name_source, NameSource::Claim, "{}", kind.name);
             assert_eq!(kind.verified, EmailTrust::Claim, "{}", kind.name);
             assert!(matches!(kind.groups, Groups::Claim), "{}", kind.name);
             assert_eq!(kind.revocation, TokenRevocation::Rfc7009, "{}", kind.name);

@@ -61,8 +61,9 @@ impl Provider {
         let slot = timeout_at(until, self.client.refresh_slot()).await;
         let slot = slot.unwrap_or(Err(OAuthError::Busy)).map_err(RefreshError::of)?;
         let tokens = self.client.refresh(&slot, endpoint, request.refresh_token, until).await;
-        let mut tokens =
+        let tokens =
             tokens.map_err(|error| RefreshError::of(self.settings.kind.understood(error)))?;
+        let mut tokens = self.settings.kind.with_lifetime(tokens);
 
         let held = request.held;
         let found = timeout_at(until, self.claims_now(&metadata, &tokens, held.baseline)).await;

@@ -90,3 +90,22 @@ async fn assertion_has_the_audience_and_the_algorithm_of_the_kind() {
         check("/revoke", at_revocation);
     }
 }
+
+#[tokio::test]
+async fn assertion_at_entra_names_the_certificate_as_entra_wants_it() {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let parameters = rcgen::CertificateParams::new(["client.example".to_owned()]).unwrap();
+    let certificate = parameters.self_signed(&pair).unwrap();
+    let method = ClientAuth::private_key_jwt(&pair.serialize_pem(), Some(certificate.der()));
+    let scene = scene(|settings| {
+        settings.kind = ProviderKind::by_name("entra").unwrap();
+        settings.client_auth = AuthMethods::Only(method.unwrap());
+    })
+    .await;
+    drop(scene.complete().await);
+    let form = scene.op.seen("/token").remove(0).form;
+    let [header, _] = parts(&form["client_assertion"]);
+    let thumbprint = crate::oauth::client_assertion::Thumbprint::of(certificate.der());
+    let expected = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint.as_str()});
+    assert_eq!(header, expected);
+}

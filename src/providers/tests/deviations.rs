@@ -136,3 +136,22 @@ async fn hundred_groups_may_be_a_cut_list_at_okta_only() {
         assert_eq!(incomplete.is_some(), is_cut, "{kind}: {incomplete:?}");
     }
 }
+
+#[tokio::test]
+async fn name_in_the_response_and_tokens_that_need_no_refresh_are_of_apple_only() {
+    let user = "%7B%22name%22%3A%7B%22firstName%22%3A%22Alice%22%7D%7D";
+    for (kind, is_apple) in [("apple", true), ("oidc", false)] {
+        let scene = scene_of(kind, None).await;
+        let name = async |users: &str| {
+            let response = AuthorizationResponse::parse(&format!("code=c&state=s{users}"));
+            scene.provider.code_of(&response.unwrap()).await.unwrap().name
+        };
+        let found = name(&format!("&user={user}")).await;
+        assert_eq!(found.as_deref(), is_apple.then_some("Alice"), "{kind}");
+        assert_eq!(name(&format!("&user={user}&user={user}")).await, None, "{kind}");
+        let signed_in = scene.complete().await.unwrap();
+        assert_eq!(signed_in.tokens.expires_in.is_none(), is_apple, "{kind}");
+        let refreshed = scene.refresh(&signed_in.baseline).await.unwrap();
+        assert_eq!(refreshed.tokens.expires_in.is_none(), is_apple, "{kind}");
+    }
+}

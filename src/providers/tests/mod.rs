@@ -88,7 +88,7 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
                 } else {
                     script.access_token.clone()
                 };
-                let reply = json!({"access_token": access_token, "token_type": "Bearer",
+                let reply = json!({"access_token": access_token, "token_type": "Bearer", "expires_in": 3600,
                     "refresh_token": "rt", "id_token": id_token});
                 Reply::json(200, &Value::from(with(reply, &script.reply)))
             }),
@@ -160,7 +160,7 @@ impl Scene {
 
     async fn complete(&self) -> Result<SignedIn, Error> {
         let code = Code {
-            code: Secret::new("code"),
+            response: ResponseCode { code: Secret::new("code"), name: None },
             redirect_uri: "https://app.example/cb".to_owned(),
             code_verifier: Secret::new("verifier"),
             nonce: "n".to_owned(),
@@ -194,7 +194,7 @@ async fn authorization_url_has_all_parameters() {
     assert_eq!(
         url.query().unwrap(),
         "response_type=code&client_id=us&redirect_uri=https%3A%2F%2Fapp.example%2Fcb\
-         &scope=openid+email&state=s&code_challenge=c&code_challenge_method=S256&nonce=n\
+         &scope=openid%20email&state=s&code_challenge=c&code_challenge_method=S256&nonce=n\
          &prompt=login&hd=x"
     );
 }
@@ -363,7 +363,7 @@ async fn response_of_another_issuer_is_rejected() {
     let response =
         |more: &str| AuthorizationResponse::parse(&format!("code=c&state=s{more}")).unwrap();
     let ours = response(&format!("&iss={}", scene.op.issuer()));
-    assert_eq!(scene.provider.code_of(&ours).await.map(Secret::expose), Ok("c"));
+    assert_eq!(scene.provider.code_of(&ours).await.unwrap().code.expose(), "c");
     for foreign in [response(""), response("&iss=https://evil.example")] {
         let checked = scene.provider.code_of(&foreign).await;
         assert!(matches!(checked, Err(Error::BadResponse(_))));

@@ -87,7 +87,7 @@ impl Api {
 
     pub(super) async fn complete(&self) -> Result<SignedIn, Error> {
         let code = Code {
-            code: Secret::new("code"),
+            response: ResponseCode { code: Secret::new("code"), name: None },
             redirect_uri: "https://app.example/cb".to_owned(),
             code_verifier: Secret::new("verifier"),
             nonce: "n".to_owned(),

@@ -3,6 +3,7 @@
 //! Invariant: each cell says what the application receives and what the provider received.
 
 mod cells;
+mod of_apple;
 mod row;
 mod rows;
 mod scene;
@@ -35,7 +36,7 @@ macro_rules! table {
 }
 
 table! {
-    oidc google google_directory entra keycloak okta auth0 gitlab cognito zitadel dex adfs slack linkedin discord
+    oidc google google_directory entra keycloak okta auth0 gitlab apple cognito zitadel dex adfs slack linkedin discord
     github facebook bitbucket oauth2
 }
 

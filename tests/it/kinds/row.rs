@@ -12,6 +12,10 @@ pub(super) struct Row {
     /// Keys by which the client authenticates.
     pub(super) credentials: &'static str,
     pub(super) public_url: &'static str,
+    /// Keys of `session`, after a comma.
+    pub(super) session: &'static str,
+    /// More sections of the configuration.
+    pub(super) sections: &'static str,
     /// Parameters of the authorization request; `None`: it does not have this one.
     pub(super) authorization: &'static [(&'static str, Option<&'static str>)],
     /// How the token request must authenticate the client.
@@ -106,6 +110,8 @@ impl Row {
             keys: "issuer: \"ORIGIN\"",
             credentials: "client_secret: \"50% of a+b: c/d\"",
             public_url: PUBLIC_URL,
+            session: "",
+            sections: "",
             authorization: &[],
             client: ClientProof::Basic,
             pkce: Pkce::S256,

@@ -48,7 +48,7 @@ impl Scene {
         let yaml = format!(
             "server: {{ listen: \"127.0.0.1:0\", public_url: \"{}\", trusted_proxies: [127.0.0.1] }}\n\
              admin: {{ listen: \"off\" }}\n\
-             session: {{ outage_grace: {}s, lifetime: 90d }}\n\
+             session: {{ outage_grace: {}s, lifetime: 90d{} }}\n{}\
              providers: {{ company: {{ client_id: {CLIENT_ID}, {keys} }} }}\n\
              routes:\n\
              \x20 - {{ {route}, allow: authenticated }}\n\
@@ -56,7 +56,9 @@ impl Scene {
              \x20 - {{ path: /other, {route}, allow: [{{ groups: [no-such-group] }}] }}\n\
              \x20 - {{ path: /mail, {route}, allow: [{{ emails: [\"{email}\"] }}] }}\n",
             row.public_url,
-            OUTAGE_GRACE.as_secs()
+            OUTAGE_GRACE.as_secs(),
+            row.session,
+            row.sections
         );
         let account = service_account_file(engine.origin());
         let files = [("/etc/client_key.pem", client_key()), ("/etc/account.json", &account)];

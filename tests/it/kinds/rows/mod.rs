@@ -1,6 +1,7 @@
 //! The rows of the table, a file per kind.
 
 pub(super) mod adfs;
+pub(super) mod apple;
 pub(super) mod auth0;
 pub(super) mod bitbucket;
 pub(super) mod cognito;
