@@ -5,7 +5,7 @@
 //! Source: learn.microsoft.com/linkedin, "Sign In with LinkedIn using OpenID Connect".
 
 use crate::providers::kinds::{
-    EndSession, Guide, IssuerSource, Nonce, POST, Pkce, ProviderKind, SignInProtocol,
+    CodeMeaning, EndSession, Guide, IssuerSource, Nonce, POST, Pkce, ProviderKind, SignInProtocol,
 };
 
 /// LinkedIn.
@@ -18,6 +18,8 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         issuer: IssuerSource::Template("https://www.linkedin.com/oauth"),
         nonce: Nonce::MayBeAbsent,
     },
+    // A code that is used, expired or of another client: "authorization code not found".
+    error_codes: &[("invalid_request", CodeMeaning::InvalidGrant)],
     auth_methods: &[POST],
     pkce: Pkce::Rejected,
     end_session: EndSession::None,

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::Value;
 
-use super::row::{ClientProof, Outcome, Pkce, Refresh, Row};
+use super::row::{ClientProof, Outcome, Pkce, Refresh, Rest, Row};
 use super::scene::{OUTAGE_GRACE, Scene};
 use crate::support::kinds::Fault;
 use crate::support::kinds::authorization_server::TOKEN;
@@ -135,7 +135,7 @@ pub(super) async fn sign_out_ends_what_the_provider_lets_end(row: &Row) {
 }
 
 pub(super) async fn groups_decide_access(row: &Row) {
-    let scene = Scene::of(row).await;
+    let scene = Scene::varied(row, row.listing).await;
     let mut browser = scene.signed_in().await;
     let expected = if row.groups.is_some() { 200 } else { 403 };
     assert_eq!(scene.status(&mut browser, "/staff").await, expected, "{}", row.kind);
@@ -153,16 +153,26 @@ pub(super) async fn cut_list_of_groups_is_no_list(row: &Row) {
         let scene = Scene::varied(row, &[cut.variant]).await;
         let mut browser = scene.signed_in().await;
         let headers = scene.received(&mut browser).await;
-        assert_header(&headers, "x-forwarded-groups", cut.groups, row);
+        match cut.rest {
+            Rest::Nothing => assert_header(&headers, "x-forwarded-groups", None, row),
+            Rest::Groups(count) => {
+                let groups = headers["x-forwarded-groups"].as_str().unwrap_or_default();
+                assert_eq!(groups.split(',').count(), count, "{}: {headers}", row.kind);
+            }
+        }
         let page = browser.navigate(&scene.at("/other")).await;
         assert_eq!(page.status, 403, "{page:?}");
         assert!(page.body.contains(IN_PART), "{}: {page:?}", row.kind);
     }
-    if row.lists.is_empty() {
-        return;
+    if row.cut.is_empty() && row.lists.is_empty() {
+        // What the token has is all: a long list arrives whole.
+        return check_no_cut(row).await;
     }
     for fault in [Fault::NextIsEndless, Fault::NextIsForeign] {
-        let scene = Scene::of(row).await;
+        if row.lists.is_empty() {
+            continue;
+        }
+        let scene = Scene::varied(row, row.listing).await;
         scene.engine.set_fault(Some(fault), row.lists);
         check_no_groups(&scene, row).await;
         let pages: usize = row.lists.iter().map(|list| scene.engine.received(list).len()).sum();
@@ -171,11 +181,21 @@ pub(super) async fn cut_list_of_groups_is_no_list(row: &Row) {
 }
 
 pub(super) async fn failed_page_leaves_no_part_of_the_groups(row: &Row) {
+    for list in row.unpaged {
+        for fault in [Fault::TokenRejected, Fault::Limited] {
+            let scene = Scene::of(row).await;
+            scene.engine.set_fault(Some(fault), &[list]);
+            check_no_groups(&scene, row).await;
+        }
+    }
     if row.lists.is_empty() {
+        if row.unpaged.is_empty() {
+            check_no_list(row).await;
+        }
         return;
     }
     for fault in [Fault::SecondPageFails, Fault::Limited] {
-        let scene = Scene::of(row).await;
+        let scene = Scene::varied(row, row.listing).await;
         scene.engine.set_fault(Some(fault), row.lists);
         check_no_groups(&scene, row).await;
     }
@@ -183,7 +203,7 @@ pub(super) async fn failed_page_leaves_no_part_of_the_groups(row: &Row) {
         return;
     }
     // At a refresh, what was known stays for a while.
-    let scene = Scene::varied(row, row.refreshing).await;
+    let scene = Scene::varied(row, &[row.refreshing, row.listing].concat()).await;
     let mut browser = scene.signed_in().await;
     scene.engine.set_fault(Some(Fault::SecondPageFails), row.lists);
     scene.expire();
@@ -204,6 +224,46 @@ async fn check_no_groups(scene: &Scene, row: &Row) {
     assert!(page.body.contains(IN_PART), "{}: {page:?}", row.kind);
 }
 
+/// No page says that groups are missing, whatever the user is denied for.
+async fn check_no_cut(row: &Row) {
+    let scene = Scene::of(row).await;
+    let mut browser = scene.signed_in().await;
+    let headers = scene.received(&mut browser).await;
+    assert_header(&headers, "x-forwarded-groups", row.groups, row);
+    let page = browser.navigate(&scene.at("/other")).await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(!page.body.contains(IN_PART), "{}: {page:?}", row.kind);
+}
+
+/// Nothing is requested for groups, at the sign-in and at a refresh: in the API only what describes the user.
+async fn check_no_list(row: &Row) {
+    let scene = Scene::varied(row, row.refreshing).await;
+    let mut browser = scene.signed_in().await;
+    scene.expire();
+    scene.received(&mut browser).await;
+    let requested = scene.engine.api_requests();
+    assert!(requested.len() <= 1, "{}: {requested:?}", row.kind);
+    let is_profile = |line: &&String| line.to_lowercase().contains("userinfo");
+    let profile = row.profile.map(str::to_owned);
+    let others: Vec<_> =
+        requested.iter().filter(|it| !is_profile(it) && Some(*it) != profile.as_ref()).collect();
+    assert!(others.is_empty(), "{}: {others:?}", row.kind);
+}
+
+/// An old tab sends a code again: the user can try once more. A wrong secret is the operator's.
+pub(super) async fn spent_code_and_wrong_secret_have_their_own_answers(row: &Row) {
+    let scene = Scene::of(row).await;
+    scene.engine.set_fault(Some(Fault::CodeSpent), &[TOKEN]);
+    let (mut browser, answer) = scene.sign_in().await;
+    assert_eq!(answer.status, 400, "{}: {answer:?}", row.kind);
+    assert_eq!(scene.status(&mut browser, "/").await, 401, "{}", row.kind);
+    let keys = format!("kind: {}, client_secret: of-another-client, {}", row.kind, row.keys);
+    let scene = Scene::with(row, row.kind, &keys, &[]).await;
+    let (_, answer) = scene.sign_in().await;
+    assert_eq!(answer.status, 502, "{}: {answer:?}", row.kind);
+    assert_eq!(scene.request_count(), 0, "{}", row.kind);
+}
+
 pub(super) async fn unverified_email_has_no_value(row: &Row) {
     let scene = Scene::varied(row, &["unverified"]).await;
     let mut browser = scene.signed_in().await;
@@ -219,6 +279,16 @@ pub(super) async fn unverified_email_has_no_value(row: &Row) {
 }
 
 pub(super) async fn deviation_is_of_its_kind_only(row: &Row) {
+    // At its own provider, if that left the standards as only LinkedIn does.
+    let has_id_token = !row.authorization.contains(&("nonce", None));
+    let without_nonce = (row.pkce == Pkce::S256 && has_id_token).then_some("without_nonce");
+    let rejects_pkce = (row.pkce == Pkce::S256).then_some("rejects_pkce");
+    for variant in [without_nonce, rejects_pkce].into_iter().flatten() {
+        let scene = Scene::varied(row, &[variant]).await;
+        let (mut browser, answer) = scene.sign_in().await;
+        assert_eq!(answer.status, 502, "{} {variant}: {answer:?}", row.kind);
+        assert_eq!(scene.status(&mut browser, "/").await, 401, "{} {variant}", row.kind);
+    }
     for deviation in row.deviations {
         let keys = format!("kind: {}, {}, {}", row.kind, row.credentials, deviation.keys);
         let scene = Scene::with(row, deviation.at, &keys, deviation.variants).await;

@@ -37,8 +37,14 @@ pub(super) struct Row {
     pub(super) sign_out: Option<(&'static str, &'static [&'static str])>,
     /// The request that revokes a token, as method and path.
     pub(super) revocation: Option<&'static str>,
+    /// The request of the profile, if it is not one of userinfo.
+    pub(super) profile: Option<&'static str>,
     /// Requests that bring groups, and of which each has pages.
     pub(super) lists: &'static [&'static str],
+    /// Requests that bring groups in one page.
+    pub(super) unpaged: &'static [&'static str],
+    /// Variants in which `lists` are requested, if they are not always.
+    pub(super) listing: &'static [&'static str],
     /// Variants whose groups are not whole.
     pub(super) cut: &'static [Cut],
     pub(super) deviations: &'static [Deviation],
@@ -76,8 +82,16 @@ pub(super) enum Refresh {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     pub(super) variant: &'static str,
-    /// What remains of the groups.
-    pub(super) groups: Option<&'static str>,
+    pub(super) rest: Rest,
+}
+
+/// What remains of groups that are not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// None of them.
+    Nothing,
+    /// As many as the provider sends at most.
+    Groups(usize),
 }
 
 /// A provider that leaves the standards, and what this kind does there.
@@ -124,7 +138,10 @@ impl Row {
             refreshing: &[],
             sign_out: None,
             revocation: None,
+            profile: None,
             lists: &[],
+            unpaged: &[],
+            listing: &[],
             cut: &[],
             deviations: &[],
         }

@@ -13,5 +13,6 @@ pub(in crate::kinds) const ROW: Row = Row {
     groups_after_move: Some("wiki"),
     refresh: Refresh::Stays,
     lists: &["GET /2.0/user/workspaces"],
+    unpaged: &["GET /2.0/user/workspaces/example/permission"],
     ..Row::of("bitbucket")
 };

@@ -21,5 +21,6 @@ pub(in crate::kinds) const ROW: Row = Row {
         keys: "issuer: \"ORIGIN\", endpoints: { userinfo: \"ORIGIN/api/oauth2/userinfo\" }",
         outcome: Outcome::SignedIn { email: Some("alice@example.com"), groups: None },
     }],
+    unpaged: &["GET /api/users/@me/guilds", "GET /api/users/@me/guilds/81384788765712384/member"],
     ..Row::of("discord")
 };

@@ -1,6 +1,6 @@
 //! Microsoft Entra ID: one tenant, and several; e-mail addresses that are not verified, and groups by Graph.
 
-use crate::kinds::row::{Cut, Deviation, Outcome, Row};
+use crate::kinds::row::{Cut, Deviation, Outcome, Rest, Row};
 
 pub(in crate::kinds) const ROW: Row = Row {
     keys: OF_ONE,
@@ -13,7 +13,9 @@ pub(in crate::kinds) const ROW: Row = Row {
         "/common/oauth2/v2.0/logout",
         &["client_id", "id_token_hint", "post_logout_redirect_uri"],
     )),
-    cut: &[Cut { variant: "graph_rejects", groups: None }],
+    lists: &["GET /v1.0/me/transitiveMemberOf"],
+    listing: &["cut"],
+    cut: &[Cut { variant: "graph_rejects", rest: Rest::Nothing }],
     deviations: &[
         Deviation {
             what: "with a mark in place of the groups",

@@ -10,6 +10,7 @@ pub(in crate::kinds) const ROW: Row = Row {
     user: "10150000000000001",
     email: None,
     refresh: Refresh::Never,
+    profile: Some("GET /v25.0/me"),
     deviations: &[Deviation {
         what: "with addresses that are not verified, by the operator's choice",
         at: "facebook",

@@ -1,6 +1,6 @@
 //! Google: one Workspace domain, and accounts that do not belong to it. Groups by Cloud Identity.
 
-use crate::kinds::row::{Cut, Deviation, Outcome, Refresh, Row};
+use crate::kinds::row::{Cut, Deviation, Outcome, Refresh, Rest, Row};
 
 pub(in crate::kinds) const ROW: Row = Row {
     keys: WITH_GROUPS,
@@ -16,7 +16,7 @@ pub(in crate::kinds) const ROW: Row = Row {
     refresh: Refresh::Stays,
     revocation: Some("POST /revoke"),
     lists: &["GET /v1/groups/-/memberships:searchTransitiveGroups"],
-    cut: &[Cut { variant: "free_tier", groups: None }],
+    cut: &[Cut { variant: "free_tier", rest: Rest::Nothing }],
     deviations: &[
         Deviation {
             what: "with a private account, although its address has the domain",

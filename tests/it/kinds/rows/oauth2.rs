@@ -13,6 +13,7 @@ pub(in crate::kinds) const ROW: Row = Row {
     email: None,
     preferred_username: Some("alice"),
     groups: Some("staff,wiki"),
+    profile: Some("GET /api/me"),
     groups_after_move: Some("wiki"),
     revocation: Some("POST /revoke"),
     deviations: &[Deviation {

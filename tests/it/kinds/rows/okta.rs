@@ -1,6 +1,6 @@
 //! Okta: a custom authorization server.
 
-use crate::kinds::row::Row;
+use crate::kinds::row::{Cut, Rest, Row};
 
 pub(in crate::kinds) const ROW: Row = Row {
     keys: "issuer: \"ORIGIN/oauth2/default\"",
@@ -14,5 +14,7 @@ pub(in crate::kinds) const ROW: Row = Row {
         &["client_id", "id_token_hint", "post_logout_redirect_uri"],
     )),
     revocation: Some("POST /oauth2/default/v1/revoke"),
+    // Okta sends no more, and does not say that there are more.
+    cut: &[Cut { variant: "cut", rest: Rest::Groups(100) }],
     ..Row::of("okta")
 };

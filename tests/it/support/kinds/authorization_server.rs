@@ -138,6 +138,9 @@ impl State {
             return Err("invalid_client");
         }
         match request.form("grant_type") {
+            Some("authorization_code") if self.has_fault(Fault::CodeSpent, TOKEN) => {
+                Err("invalid_grant")
+            }
             Some("authorization_code") => {
                 let code = request.form("code").unwrap_or_default();
                 if self.grants.is_spent(code) {

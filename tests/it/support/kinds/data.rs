@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -199,11 +199,15 @@ impl Data {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{kind}.json: {error}"))
     }
 
-    /// The same with these variants, one on top of the other.
+    /// The same with these variants, one on top of the other. `without_nonce` and `rejects_pkce` are variants of every kind.
     pub(super) fn with(kind: &str, variants: &[&str]) -> Self {
         let mut value = Self::of(kind);
         for name in variants {
-            let change = value["variants"][name].clone();
+            let change = match *name {
+                "without_nonce" => json!({ "id_token": { "nonce": null } }),
+                "rejects_pkce" => json!({ "token": { "pkce": "rejected" } }),
+                _ => value["variants"][name].clone(),
+            };
             assert!(change.is_object(), "{kind}.json has no variant {name}");
             merge(&mut value, &change);
         }

@@ -103,6 +103,13 @@ impl Engine {
         self.state().received.iter().filter(|received| matches(received)).cloned().collect()
     }
 
+    /// Requests of the API, userinfo included, each once.
+    pub(crate) fn api_requests(&self) -> BTreeSet<String> {
+        let state = self.state();
+        let lines = state.received.iter().map(|it| format!("{} {}", it.method, it.path));
+        lines.filter(|line| state.data.apis.contains_key(line)).collect()
+    }
+
     /// Token requests with this grant type.
     pub(crate) fn token_requests(&self, grant_type: &str) -> Vec<Received> {
         let path = self.state().data.token.path.clone();

@@ -41,6 +41,8 @@ pub(crate) const KINDS: [&str; 19] = [
 pub(crate) enum Fault {
     /// It says no to each refresh, as it does when the user was removed.
     RefreshRefused,
+    /// It says that each code was used before.
+    CodeSpent,
     /// The second page of the list fails.
     SecondPageFails,
     /// The second page of the list is at another origin.
