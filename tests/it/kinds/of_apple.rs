@@ -95,4 +95,8 @@ async fn check_online_verifies_the_key_and_says_what_belongs_to_it() {
         assert!(said.contains(expected), "{said}");
         assert_eq!(found, code, "{said}");
     }
+    // The state of a check is shorter than that of a sign-in.
+    let of_state = |complaint: &String| complaint.starts_with("authorization request: state:");
+    let complaints = engine.complaints();
+    assert!(complaints.iter().all(of_state), "{complaints:#?}");
 }
