@@ -83,8 +83,9 @@ impl<H: Handler> ConnectionServer<H> {
         let opened = tokio::select! {
             biased;
             opened = timeout(head_timeout, opening) => opened,
+            // The client may have sent its request in the moment in which the drain began.
+            () = connected.tasks().left() => return,
             // There is no request yet that could be lost.
-            () = connected.tasks().draining() => return,
             () = poll_fn(|cx| eviction.poll(cx)) => return,
         };
         let (stream, protocol, admission) = match opened {

@@ -44,6 +44,7 @@ mod redirect_cycle;
 mod refresh;
 mod reload;
 mod restart;
+mod restart_under_load;
 mod session_bound;
 mod session_size;
 mod several_providers;

@@ -4,4 +4,4 @@ mod address_header;
 mod client_certificates;
 mod proxy_protocol;
 mod redirect;
-mod systemd;
+pub(crate) mod systemd;

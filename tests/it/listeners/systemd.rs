@@ -37,18 +37,18 @@ fn activated(sockets: [OwnedFd; 2], names: &str, yaml: &str) -> (Command, TempDi
     (command, folder)
 }
 
-fn start(sockets: [OwnedFd; 2], names: &str, yaml: &str) -> Gateway {
+pub(crate) fn start(sockets: [OwnedFd; 2], names: &str, yaml: &str) -> Gateway {
     let (command, folder) = activated(sockets, names, yaml);
     Gateway::start_command(command, folder)
 }
 
-fn tcp() -> (TcpListener, SocketAddr) {
+pub(crate) fn tcp() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-fn copy(listener: &TcpListener) -> OwnedFd {
+pub(crate) fn copy(listener: &TcpListener) -> OwnedFd {
     listener.try_clone().unwrap().into()
 }
 
