@@ -92,7 +92,7 @@ impl Gateway {
             self.public.stopped(shutdown).await;
             stopped.cancel();
             let Lasting { tasks, .. } = &self.lasting;
-            self.kept_fresh.replace(&[], tasks);
+            self.kept_fresh.end();
             tasks.close();
             // Refreshes and revocations under way get a few more seconds.
             let waited = tokio::time::timeout(LAST_TASKS, tasks.wait());

@@ -1,5 +1,6 @@
 //! Keeps metadata and keys of the configured providers fresh.
-//! Invariant: what is known of a provider that stays is not requested again because of a reload.
+//! Invariants: what is known of a provider that stays is not requested again because of a reload. After the end of the
+//! process has begun, nothing is kept fresh any more.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,14 +11,23 @@ use crate::lock::lock;
 use crate::providers::Provider;
 
 /// The providers that are kept fresh, each with the end of its task.
-#[derive(Debug, Default)]
-pub(super) struct KeptFresh(Mutex<Vec<(Arc<Provider>, DropGuard)>>);
+#[derive(Debug)]
+pub(super) struct KeptFresh(Mutex<Option<Kept>>);
+
+type Kept = Vec<(Arc<Provider>, DropGuard)>;
+
+impl Default for KeptFresh {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+}
 
 impl KeptFresh {
     /// Keeps these providers fresh, and no others.
     pub(super) fn replace(&self, providers: &[Arc<Provider>], tasks: &TaskTracker) {
         let mut kept = lock(&self.0);
-        let mut before = std::mem::take(&mut *kept);
+        let Some(kept) = &mut *kept else { return };
+        let mut before = std::mem::take(kept);
         for provider in providers {
             let known = before.iter().position(|(known, _)| known.has_server_of(provider));
             let guard = match known {
@@ -26,6 +36,11 @@ impl KeptFresh {
             };
             kept.push((Arc::clone(provider), guard));
         }
+    }
+
+    /// Keeps none fresh from now on.
+    pub(super) fn end(&self) {
+        *lock(&self.0) = None;
     }
 }
 

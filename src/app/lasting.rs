@@ -167,6 +167,17 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
     }
 
     #[tokio::test]
+    async fn lifetime_that_becomes_shorter_counts_from_the_sign_in() {
+        let process = Process::start().await;
+        let first = process.app("idle_timeout: 1h", "lifetime: 2h");
+        let key = process.sign_in(&first);
+        process.lasting.clock.advance(Duration::from_secs(1800));
+        assert!(first.party.sessions().find(key).is_some());
+        let second = process.app("idle_timeout: 1h", "lifetime: 30m");
+        assert!(second.party.sessions().find(key).is_none());
+    }
+
+    #[tokio::test]
     async fn session_ends_if_its_provider_is_gone_or_another() {
         let process = Process::start().await;
         let first = process.app("", "");

@@ -8,7 +8,7 @@ mod dispatch;
 mod error_page;
 pub mod expiry;
 pub mod explain;
-mod file_watch;
+pub mod file_watch;
 mod gateway;
 mod https_redirect;
 mod kept_fresh;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::admin::{Access, OrderedReloads};
-use crate::app::file_watch::FileWatch;
+use crate::app::file_watch::{FileWatch, MarkedFiles};
 use crate::app::gateway::{
     Gateway, addresses, context, public_settings, report_admin_listener, report_listener,
 };
 use crate::app::{App, build};
 use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems};
-use crate::server::{self, ListenerKind, PassedSockets, without_panic};
+use crate::server::{self, ListenerKind, PassedSockets, Shutdown, without_panic};
 use crate::telemetry;
 use crate::telemetry::metrics::Reload;
 
@@ -28,6 +28,8 @@ pub struct Reloads {
     pub config: Config,
     /// One item for each SIGHUP.
     pub signals: UnboundedReceiver<()>,
+    /// The files whose content `config` has.
+    pub files: FileWatch,
 }
 
 /// Loads the configuration again when an operator asks for it, or when a file has changed.
@@ -37,7 +39,6 @@ pub(super) struct Reloader {
     reloads: Reloads,
     ordered: OrderedReloads,
     passed: PassedSockets,
-    files: FileWatch,
     /// What was wrong at the last reload.
     failure: Option<String>,
 }
@@ -73,12 +74,19 @@ impl Reloader {
         ordered: OrderedReloads,
         passed: PassedSockets,
     ) -> Self {
-        let files = FileWatch::new(files(&reloads.written, &reloads.config));
-        Self { gateway, reloads, ordered, passed, files, failure: None }
+        Self { gateway, reloads, ordered, passed, failure: None }
     }
 
-    /// Reloads when that is due. Never returns.
-    pub(super) async fn run(mut self) {
+    /// Reloads when that is due, until the end of the process begins.
+    pub(super) async fn run(mut self, shutdown: &Shutdown) {
+        tokio::select! {
+            biased;
+            () = shutdown.begun() => {}
+            () = self.reload_when_due() => {}
+        }
+    }
+
+    async fn reload_when_due(&mut self) {
         loop {
             tokio::select! {
                 Some(()) = self.reloads.signals.recv() => drop(self.reload(Trigger::Operator).await),
@@ -87,7 +95,7 @@ impl Reloader {
                     // The client may have left.
                     drop(answer.send(result));
                 }
-                () = self.files.changed() => drop(self.reload(Trigger::File).await),
+                () = self.reloads.files.changed() => drop(self.reload(Trigger::File).await),
             }
         }
     }
@@ -110,7 +118,7 @@ impl Reloader {
                     metrics.reloaded(Reload::Failure);
                     tracing::error!("reload failed, so the configuration in effect stays: {text}");
                 }
-                self.files.retry();
+                self.reloads.files.retry();
                 self.gateway.health.reloaded(Some(text.clone()));
                 self.failure = Some(text.clone());
             }
@@ -119,19 +127,27 @@ impl Reloader {
     }
 
     async fn try_reload(&mut self, trigger: Trigger) -> Result<u64, Error> {
-        self.files.note();
+        self.reloads.files.note();
         let (written, source) = (self.reloads.written.clone(), self.reloads.source.clone());
-        let loaded = tokio::task::spawn_blocking(move || written.load(&source)).await;
-        let (config, warnings) = loaded.map_err(|_| Error::Panicked)?.map_err(Error::Problems)?;
+        let gateway = Arc::clone(&self.gateway);
+        // It takes a while: each provider reads the authorities of the system, for example.
+        let loading = tokio::task::spawn_blocking(move || {
+            let (config, warnings) = written.load(&source).map_err(Error::Problems)?;
+            let app = App::new(&config, &gateway.lasting);
+            let files = files(&written, &config);
+            Ok::<_, Error>((config, warnings, app, files))
+        });
+        let loaded = loading.await.map_err(|_| Error::Panicked)?;
+        let (config, warnings, app, files) = loaded?;
         self.check_reloadable(&config)?;
-        let generation = self.put_in_effect(&config).await?;
+        let generation = self.put_in_effect(&config, Arc::new(app?)).await?;
         if trigger == Trigger::Operator {
             self.gateway.lasting.ignored_headers.forget();
         }
         for warning in &warnings {
             report(warning);
         }
-        self.files.follow(files(&self.reloads.written, &config));
+        self.reloads.files.follow(files);
         self.reloads.config = config;
         Ok(generation)
     }
@@ -151,9 +167,8 @@ impl Reloader {
         Ok(())
     }
 
-    async fn put_in_effect(&mut self, config: &Config) -> Result<u64, Error> {
+    async fn put_in_effect(&mut self, config: &Config, app: Arc<App>) -> Result<u64, Error> {
         let Gateway { lasting, public, admin, .. } = &*self.gateway;
-        let app = Arc::new(App::new(config, lasting)?);
         let (limits, left) = config.server.limits.bearable();
         let (settings, passed) = (public_settings(config, limits), &mut self.passed);
         passed.reserve(addresses(config));
@@ -189,8 +204,8 @@ pub fn report(warning: &Problem) {
     tracing::warn!(%file, line, hint, "{}", warning.sentence());
 }
 
-/// The files whose content the configuration has.
-fn files(written: &ConfigSource, config: &Config) -> Vec<std::path::PathBuf> {
+/// The files whose content the configuration has, with their marks now that they have been read.
+pub fn files(written: &ConfigSource, config: &Config) -> MarkedFiles {
     let own = written.path().map(ToOwned::to_owned);
-    own.into_iter().chain(config.files.iter().cloned()).collect()
+    MarkedFiles::now(own.into_iter().chain(config.files.iter().cloned()).collect())
 }

@@ -56,9 +56,9 @@ impl BoundGateway {
         let app = Arc::new(App::new(config, &lasting)?);
         passed.reserve(addresses(config));
         let public = public_settings(config, limits);
-        let public = Server::bind(&public, context(config, &metrics), &mut passed).await?;
+        let public = Server::bind(&public, context(config, &metrics), &passed).await?;
         let admin = admin::settings(config.admin.listen.as_ref(), config.server.timeouts);
-        let admin = Server::bind(&admin, admin::context(), &mut passed).await?;
+        let admin = Server::bind(&admin, admin::context(), &passed).await?;
         metrics.configured();
         // After the listeners are open: connections wait, and none is rejected.
         let kept = app.restore_sessions(config, clock);
@@ -118,7 +118,8 @@ impl BoundGateway {
         gateway.watch(&stopped);
         if let Some((reloads, ordered)) = reloads {
             let reloader = Reloader::new(Arc::clone(&gateway), reloads, ordered, passed);
-            gateway.spawn(&stopped, reloader.run());
+            let shutdown = shutdown.clone();
+            gateway.spawn(&stopped, async move { Box::pin(reloader.run(&shutdown)).await });
         }
         gateway.health.serving();
         let serving = gateway.stopped(&shutdown, &stopped);

@@ -4,7 +4,8 @@ use std::io;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::app::reload::{Reloads, report};
+use crate::app::file_watch::FileWatch;
+use crate::app::reload::{Reloads, files, report};
 use crate::app::serve::{BoundGateway, StartError};
 use crate::cli::check::summary_of_errors;
 use crate::cli::service_manager::ServiceManager;
@@ -16,6 +17,7 @@ use crate::telemetry;
 
 /// Serves with a configuration, and returns the exit code.
 pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
+    let mut watch = FileWatch::new(written.path().map(Into::into).into_iter().collect());
     let (config, warnings) = match written.load(source) {
         Ok(loaded) => loaded,
         Err(Problems(problems)) => {
@@ -26,6 +28,8 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
             return Ok(INVALID_CONFIG);
         }
     };
+    // Before the listeners open: reading the sessions can take seconds.
+    watch.follow(files(written, &config));
     // Before other threads run: it changes the environment.
     let names = source.variable("LISTEN_FDNAMES").unwrap_or_default();
     let passed = PassedSockets::take_over(&names);
@@ -44,7 +48,8 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
         let Err(error) = signals::follow(&follower, &hangups).await;
         tracing::error!(%error, "cannot install signal handlers: SIGTERM will end the process without draining");
     });
-    let reloads = Reloads { written: written.clone(), source: source.clone(), config, signals };
+    let (written, source) = (written.clone(), source.clone());
+    let reloads = Reloads { written, source, config, signals, files: watch };
     let code = runtime.block_on(serve(reloads, passed, &manager, shutdown));
     tracing::info!(exit_code = code, "stopped");
     Ok(code)

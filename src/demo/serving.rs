@@ -50,7 +50,7 @@ impl Socket {
             access_log: AccessLog::Off,
             metrics: Arc::new(Metrics::new(settings.workers)),
         };
-        let bound = Server::bind(&settings, frame, &mut PassedSockets::default()).await?;
+        let bound = Server::bind(&settings, frame, &PassedSockets::default()).await?;
         let address = match *bound.local_addresses(ListenerKind::Public) {
             [LocalAddress::Tcp(address), ..] => address,
             // The requested address is a TCP address.

@@ -23,6 +23,14 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+    /// An open listener has the address, with other settings.
+    #[error(
+        "cannot listen on {address}: it is open for another purpose, or with another mode or group, which cannot be reloaded: restart to change that"
+    )]
+    StillOpen {
+        /// As configured.
+        address: String,
+    },
     /// The path of the socket is a file or folder.
     #[error("cannot listen on {address}: the path exists and is not a socket; choose another path")]
     NoSocket {

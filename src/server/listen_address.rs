@@ -43,6 +43,18 @@ impl UnixSocket {
     }
 }
 
+impl ListenAddress {
+    /// Whether one socket at most can be at both.
+    pub(super) fn is_one_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
+            // The system chooses a port for each.
+            (Self::Tcp(text), _) if text.ends_with(":0") => false,
+            _ => self == other,
+        }
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -17,7 +17,7 @@ use crate::server::connection::ConnectionServer;
 use crate::server::error::Error;
 use crate::server::handler::Handler;
 use crate::server::listen_address::{ListenAddress, LocalAddress, UnixSocket};
-use crate::server::passed_sockets::{PassedSocket, PassedSockets};
+use crate::server::passed_sockets::{Lease, PassedSocket, PassedSockets};
 use crate::server::settings::ListenerKind;
 use crate::server::shutdown::Tasks;
 use crate::server::socket_file::{self, SocketFile};
@@ -28,8 +28,14 @@ use crate::server::transport::Accepted;
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
+    /// Opened by the service manager.
+    PassedTcp(TcpListener, #[expect(dead_code, reason = "held until it is dropped")] Lease),
     /// Opened by the service manager, at this path.
-    PassedUnix(UnixListener, PathBuf),
+    PassedUnix(
+        UnixListener,
+        PathBuf,
+        #[expect(dead_code, reason = "held until it is dropped")] Lease,
+    ),
 }
 
 const BACKLOG: i32 = 1024;
@@ -38,7 +44,7 @@ impl Listener {
     /// Binds one address. A name can have several IP addresses; each that this machine has gets a socket.
     pub(super) async fn bind(
         address: &ListenAddress,
-        passed: &mut PassedSockets,
+        passed: &PassedSockets,
     ) -> Result<Vec<Self>, Error> {
         match address {
             ListenAddress::Tcp(text) => bind_tcp(text).await,
@@ -52,19 +58,21 @@ impl Listener {
     /// The address that it listens on.
     pub(super) fn local_address(&self) -> io::Result<LocalAddress> {
         Ok(match self {
-            Self::Tcp(listener) => LocalAddress::Tcp(listener.local_addr()?),
+            Self::Tcp(listener) | Self::PassedTcp(listener, _) => {
+                LocalAddress::Tcp(listener.local_addr()?)
+            }
             Self::Unix(_, file) => LocalAddress::Unix(file.path().to_owned()),
-            Self::PassedUnix(_, path) => LocalAddress::Unix(path.clone()),
+            Self::PassedUnix(_, path, _) => LocalAddress::Unix(path.clone()),
         })
     }
 
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener) | Self::PassedTcp(listener, _) => {
                 let (stream, peer) = listener.accept().await?;
                 Ok(Accepted::Tcp(stream, peer))
             }
-            Self::Unix(listener, _) | Self::PassedUnix(listener, _) => {
+            Self::Unix(listener, _) | Self::PassedUnix(listener, ..) => {
                 Ok(Accepted::Unix(listener.accept().await?.0))
             }
         }
@@ -110,8 +118,8 @@ impl Listener {
 impl From<PassedSocket> for Listener {
     fn from(socket: PassedSocket) -> Self {
         match socket {
-            PassedSocket::Tcp(listener) => Self::Tcp(listener),
-            PassedSocket::Unix(listener, path) => Self::PassedUnix(listener, path),
+            PassedSocket::Tcp(listener, lease) => Self::PassedTcp(listener, lease),
+            PassedSocket::Unix(listener, path, lease) => Self::PassedUnix(listener, path, lease),
         }
     }
 }

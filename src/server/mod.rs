@@ -99,7 +99,7 @@ impl Server {
     pub async fn bind(
         settings: &Settings,
         context: ServerContext,
-        passed: &mut PassedSockets,
+        passed: &PassedSockets,
     ) -> Result<Bound, Error> {
         let (limit, tasks) = (
             ConnectionLimit::new(&settings.limits, Arc::clone(&context.metrics)),

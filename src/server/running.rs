@@ -82,7 +82,7 @@ impl<H> fmt::Debug for Running<H> {
 }
 
 /// Opens the sockets of these places.
-async fn open(places: Vec<Place>, passed: &mut PassedSockets) -> Result<Vec<OpenSockets>, Error> {
+async fn open(places: Vec<Place>, passed: &PassedSockets) -> Result<Vec<OpenSockets>, Error> {
     let mut opened = Vec::new();
     for place in places {
         let sockets = Listener::bind(&place.address, passed).await?;
@@ -96,7 +96,7 @@ async fn open(places: Vec<Place>, passed: &mut PassedSockets) -> Result<Vec<Open
 /// Opens the sockets of all listeners.
 pub(super) async fn open_all(
     settings: &Settings,
-    passed: &mut PassedSockets,
+    passed: &PassedSockets,
 ) -> Result<Vec<OpenSockets>, Error> {
     open(places(settings), passed).await
 }
@@ -147,7 +147,7 @@ impl<H: Handler> Running<H> {
         &self,
         settings: &Settings,
         context: ServerContext,
-        passed: &mut PassedSockets,
+        passed: &PassedSockets,
     ) -> Result<Next, Error> {
         let active = ActiveSettings::new(settings, context, &self.tasks)?;
         let places = places(settings);
@@ -157,6 +157,9 @@ impl<H: Handler> Running<H> {
             new.retain(|it| it != place);
             if places.contains(place) {
                 kept.extend(local.iter().map(|local| (place.kind, local.clone())));
+            }
+            if let Some(other) = new.iter().find(|it| it.address.is_one_with(&place.address)) {
+                return Err(Error::StillOpen { address: other.address.to_string() });
             }
         }
         Ok(Next { settings: active, places, opened: open(new, passed).await?, kept })

@@ -113,6 +113,11 @@ impl Session {
         Self { ends: self.ends.min(self.began.after(lifetime)), ..self }
     }
 
+    /// When its user signed in.
+    pub fn began(&self) -> Moment {
+        self.began
+    }
+
     /// When its lifetime is over.
     pub fn ends(&self) -> Moment {
         self.ends

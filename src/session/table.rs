@@ -22,6 +22,7 @@ pub struct SessionTable {
     maps: Arc<SessionMaps>,
     /// The configured providers.
     providers: Arc<[ProviderMark]>,
+    lifetime: Duration,
     idle_timeout: Option<Duration>,
     max_sessions: usize,
     max_sessions_per_user: usize,
@@ -82,6 +83,7 @@ impl SessionTable {
         Self {
             maps: Arc::clone(maps),
             providers,
+            lifetime: settings.lifetime,
             idle_timeout: settings.idle_timeout,
             max_sessions: settings.max_sessions,
             max_sessions_per_user: settings.max_sessions_per_user,
@@ -103,11 +105,13 @@ impl SessionTable {
         self.idle_timeout
     }
 
-    /// Whether a session is over: after its lifetime or without use, or because its provider is not configured any more.
+    /// Whether a session is over: after its lifetime, also if that has become shorter, or without use, or because its provider is not configured any more.
     // SECURITY: an ID can get another meaning by a reload. A refresh would send the token of the old provider to the new
     // one, and users of the old one would count as users of the new one.
     pub fn is_over(&self, session: &Session) -> bool {
-        session.is_over(self.maps.clock.moment(), self.idle_timeout)
+        let now = self.maps.clock.moment();
+        session.is_over(now, self.idle_timeout)
+            || now >= session.began().after(self.lifetime)
             || !self.providers.contains(&session.provider())
     }
 

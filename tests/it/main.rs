@@ -43,6 +43,8 @@ mod properties;
 mod redirect_cycle;
 mod refresh;
 mod reload;
+mod reload_files;
+mod reload_load;
 mod restart;
 mod restart_under_load;
 mod session_bound;

@@ -1,8 +1,6 @@
 //! A configuration that is loaded again while the gateway serves: what changes, what stays, and what is rejected.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -224,37 +222,22 @@ async fn sessions_and_sign_ins_under_way_live_on_unless_their_provider_is_anothe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_and_no_stream_is_lost_over_twenty_reloads() {
-    let stack = Stack::builder().admin().start().await;
-    let cookie = stack.cookie_of("alice").await;
-    let (asked, gateway) = (Arc::new(AtomicU64::new(0)), stack.gateway.address);
-    let mut clients = Vec::new();
-    for _ in 0..4 {
-        let (asked, cookie) = (Arc::clone(&asked), cookie.clone());
-        clients.push(tokio::spawn(async move {
-            let mut wire = Wire::of(TcpStream::connect(gateway).await.unwrap());
-            loop {
-                wire.say(request("GET /", &cookie)).await;
-                let head = wire.head().await;
-                assert_eq!(status(&head), 200, "{head}");
-                let length = crate::support::wire::field(&head, "content-length").parse().unwrap();
-                wire.bytes(length).await;
-                asked.fetch_add(1, Ordering::Relaxed);
-            }
-        }));
-    }
-    for number in 1..=20 {
-        let changed = stack
-            .configuration()
-            .replace("admin:", &format!("session: {{ idle_timeout: {number}h }}\nadmin:"));
-        stack.gateway.reload(&changed);
-        until(&stack.gateway, SUCCESSES, |count| count == f64::from(number)).await;
-    }
-    assert!(asked.load(Ordering::Relaxed) > 100);
-    for client in clients {
-        assert!(!client.is_finished(), "{:?}", client.await);
-        client.abort();
-    }
+async fn mode_of_an_open_socket_cannot_be_reloaded() {
+    let upstream = Upstream::start().await;
+    let route = format!("upstream: \"http://{}\", allow: public", upstream.address);
+    let folder = tempfile::TempDir::new().unwrap();
+    let socket = folder.path().join("s");
+    let with = |options: &str| {
+        let listen = format!("listen: [\"127.0.0.1:0\", \"unix:{}{options}\"]", socket.display());
+        configuration("", &route)
+            .replace("listen: \"127.0.0.1:0\", public", &format!("{listen}, public"))
+    };
+    let gateway = Gateway::start_with(&with(""));
+    gateway.reload(&with("?mode=0666"));
+    gateway.log_until("with another mode or group, which cannot be reloaded");
+    gateway.reload(&with(""));
+    until(&gateway, SUCCESSES, |count| count == 1.0).await;
+    assert!(tokio::net::UnixStream::connect(&socket).await.is_ok());
 }
 
 /// The time in which an open stream has to end.

@@ -200,8 +200,7 @@ struct Running {
 
 impl Running {
     async fn start(settings: Settings) -> Self {
-        let bound =
-            Server::bind(&settings, context(), &mut PassedSockets::default()).await.unwrap();
+        let bound = Server::bind(&settings, context(), &PassedSockets::default()).await.unwrap();
         let addresses = bound.local_addresses(ListenerKind::Public);
         let address = addresses.iter().find_map(|address| match address {
             LocalAddress::Tcp(address) => Some(*address),

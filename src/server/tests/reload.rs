@@ -10,7 +10,7 @@ fn trusting() -> Settings {
 
 impl Running {
     async fn prepare(&self, settings: &Settings) -> Result<Next, Error> {
-        self.server.prepare(settings, context(), &mut PassedSockets::default()).await
+        self.server.prepare(settings, context(), &PassedSockets::default()).await
     }
 
     pub(super) async fn replace(&self, settings: &Settings) {

@@ -111,6 +111,23 @@ async fn unix_socket_of_the_service_manager_is_served_and_not_removed() {
     assert!(path.exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn passed_socket_is_not_lost_by_a_reload_that_fails_or_closes_its_listener() {
+    let ((web, at_web), (more, at_more)) = (tcp(), tcp());
+    let (_held, taken) = tcp();
+    let yaml = |listen: &str| configuration(&format!("[{listen}]"), "admin: { listen: \"off\" }");
+    let gateway = start([copy(&web), copy(&more)], "web:more", &yaml("\"systemd:web\""));
+    let (alone, both) = ("\"systemd:web\"", "\"systemd:web\", \"systemd:more\"");
+    gateway.reload(&yaml(&format!("{both}, \"{taken}\"")));
+    gateway.log_until(&format!("cannot listen on {taken}"));
+    for (listen, generation) in [(both, 2), (alone, 3), (both, 4)] {
+        gateway.reload(&yaml(listen));
+        gateway.log_until_all(&["configuration reloaded", &format!("\"generation\":{generation}")]);
+        assert_eq!(status_at(at_web).await, 200);
+    }
+    assert_eq!(status_at(at_more).await, 200);
+}
+
 #[test]
 fn socket_that_was_not_passed_is_an_error_that_says_what_to_do() {
     let unusable = UnixDatagram::unbound().unwrap();
