@@ -85,7 +85,9 @@ function assertion(name, key) {
   const signature = sign('sha256', `${header}.${body}`, {
     key: createPrivateKey(fs.readFileSync(path.join(folder, `${key}.key`))), dsaEncoding: 'ieee-p1363',
   });
-  write(name, `${header}.${body}.${signature.toString('base64url')}\n`);
+  // Replaced as a whole: the gateway reads it at any time.
+  write(`${name}.new`, `${header}.${body}.${signature.toString('base64url')}\n`);
+  fs.renameSync(path.join(folder, `${name}.new`), path.join(folder, name));
 }
 const renewAssertion = () => assertion('assertion.jwt', 'client');
 renewAssertion();
