@@ -70,7 +70,7 @@ impl FileWatch {
     }
 
     /// Watches these files in place of the others, after they have been read. Those that were watched before are read
-    /// again if they have changed since [`Self::note`].
+    /// again if they have changed since `note`.
     pub fn follow(&mut self, MarkedFiles(files): MarkedFiles) {
         let noted = self.read.take().unwrap_or_default();
         let before: Vec<_> = self.files.iter().zip(noted).collect();
