@@ -19,7 +19,9 @@ use portcullis::session::seal::{Root, Roots};
 use portcullis::session::snapshot::load::Continuing;
 use portcullis::session::snapshot::{Snapshot, SnapshotSource};
 use portcullis::session::table::{SessionMaps, SessionTable};
-use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
+use portcullis::session::{
+    CookieSettings, Session, SessionData, SessionId, Settings, Store, Tokens,
+};
 use serde_json::json;
 
 /// Bytes of usual tokens, which are JWTs.
@@ -128,6 +130,7 @@ fn settings(count: usize) -> Settings {
         max_sessions_per_user: 1000,
         max_bytes: 128 * 1024,
         secrets: Vec::new(),
+        store: Store::Memory,
         snapshot: None,
     }
 }

@@ -8,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
@@ -23,16 +23,31 @@ pub enum TrustError {
     /// The certificates of `ca` cannot be used.
     #[error("{0}")]
     Authority(String),
+    /// The client certificate and its key cannot be used together.
+    #[error("{0}")]
+    ClientCertificate(String),
     /// The TLS library reports an error.
     #[error("{0}")]
     Tls(String),
 }
 
 /// A TLS client for 1.2 and 1.3. It trusts the roots of the system, or Mozilla's if the system has none (as in an
-/// empty container), and the certificates of `ca`, a PEM text with at least one.
+/// empty container), and the certificates of `ca`, a PEM text with at least one. To a trusted server that requests
+/// one, it shows the client certificate, PEM texts of a chain and its key.
 pub fn client(
     ca: Option<&str>,
-) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
+    certificate: Option<(&str, &str)>,
+) -> Result<ClientConfig, TrustError> {
+    let trusting = trusting(ca)?;
+    let Some((chain, key)) = certificate else { return Ok(trusting.with_no_client_auth()) };
+    let unusable = |error: &dyn std::error::Error| TrustError::ClientCertificate(error.to_string());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+    let (chain, key) = (chain.map_err(|e| unusable(&e))?, key.map_err(|e| unusable(&e))?);
+    trusting.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))
+}
+
+fn trusting(ca: Option<&str>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
     let tls = |error: &dyn std::error::Error| TrustError::Tls(error.to_string());
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -189,8 +204,9 @@ mod tests {
         for wrong in
             ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
         {
-            assert!(matches!(client(Some(wrong)), Err(TrustError::Authority(_))), "{wrong}");
+            assert!(matches!(client(Some(wrong), None), Err(TrustError::Authority(_))), "{wrong}");
         }
-        assert!(client(Some(&self_signed("a.internal").0)).is_ok() && client(None).is_ok());
+        let listed = self_signed("a.internal").0;
+        assert!(client(Some(&listed), None).is_ok() && client(None, None).is_ok());
     }
 }

@@ -11,7 +11,7 @@ use crate::config::section::Section;
 use crate::origin::Origin;
 use crate::routing::host::is_below;
 use crate::secret::Secret;
-use crate::session::{CookieSettings, Persistence, SameSite, Settings};
+use crate::session::{CookieSettings, Persistence, SameSite, Settings, Store};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -137,7 +137,7 @@ pub(super) fn settings(
     let max_bytes = section.field("max_bytes").count();
     let secrets = secrets(&section.field("secret"));
     let snapshot = snapshot(&section);
-    let store = section.field("store").choice(|text| (text == "memory").then_some(()));
+    let store = section.field("store").choice(|text| (text == "memory").then_some(Store::Memory));
     if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
         && idle >= lifetime
     {
@@ -150,7 +150,6 @@ pub(super) fn settings(
         let invalid = Invalid::new("has no effect: `lifetime` ends the session earlier");
         section.diagnostics.warning(&section.path.key("recheck"), &invalid);
     }
-    store?;
     Ok(Settings {
         lifetime: lifetime?,
         idle_timeout: idle_timeout?,
@@ -162,6 +161,7 @@ pub(super) fn settings(
         max_sessions_per_user: max_sessions_per_user?,
         max_bytes: max_bytes?,
         secrets: secrets?,
+        store: store?,
         snapshot: snapshot?,
     })
 }

@@ -10,6 +10,7 @@ mod data;
 pub mod end_signal;
 mod ended;
 mod id;
+pub mod redis;
 pub mod refresh;
 pub mod seal;
 mod settings;
@@ -25,7 +26,7 @@ use arc_swap::{ArcSwap, Guard};
 
 pub use data::{Freshness, SessionData, Tokens};
 pub use id::{SessionId, SessionKey};
-pub use settings::{CookieSettings, Persistence, SameSite, Settings};
+pub use settings::{CookieSettings, Persistence, SameSite, Settings, Store};
 
 use crate::clock::Moment;
 use crate::session::cookie_receipt::CookieReceipt;

@@ -312,9 +312,9 @@ mod tests {
     use super::*;
     use crate::identity::tests::person;
     use crate::secret::Secret;
-    use crate::session::CookieSettings;
     use crate::session::table::SessionMaps;
     use crate::session::tests::{baseline, session, token_set};
+    use crate::session::{CookieSettings, Store};
 
     struct Bench {
         refresher: Refresher,
@@ -335,6 +335,7 @@ mod tests {
             max_sessions_per_user: 10,
             max_bytes: 1024,
             secrets: Vec::new(),
+            store: Store::Memory,
             snapshot: None,
         };
         let maps = Arc::new(SessionMaps::new(clock.clone()));

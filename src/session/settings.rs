@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::session::redis::RedisSettings;
 
 /// The `session` section.
 #[derive(Clone, Debug)]
@@ -29,8 +30,20 @@ pub struct Settings {
     /// Secrets that seal the sign-in state, the login-target cookie and the snapshot, newest first. If empty, Portcullis generates
     /// one at start.
     pub secrets: Vec<Secret>,
+    /// Where sessions are stored.
+    pub store: Store,
     /// The file that keeps sessions over a restart: see [`snapshot`](super::snapshot).
     pub snapshot: Option<PathBuf>,
+}
+
+/// `session.store`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Store {
+    /// In the memory of this process.
+    #[default]
+    Memory,
+    /// On a Redis or Valkey server, which other instances use too.
+    Redis(Box<RedisSettings>),
 }
 
 /// `session.cookie`.

@@ -345,7 +345,7 @@ mod tests {
     use crate::identity::tests::person;
     use crate::session::SessionId;
     use crate::session::tests::{baseline, token_set};
-    use crate::session::{CookieSettings, SessionData, Tokens};
+    use crate::session::{CookieSettings, SessionData, Store, Tokens};
 
     fn table(max_sessions: usize, max_sessions_per_user: usize) -> (SessionTable, Clock) {
         let clock = Clock::manual();
@@ -360,6 +360,7 @@ mod tests {
             max_sessions_per_user,
             max_bytes: 1024,
             secrets: Vec::new(),
+            store: Store::Memory,
             snapshot: None,
         };
         let maps = Arc::new(SessionMaps::new(clock.clone()));

@@ -12,8 +12,7 @@ use std::time::Duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
 use crate::origin::Origin;
-use crate::trust;
+use crate::trust::{self, TrustError};
 use crate::upstream::connection_budget::{BudgetPermit, ConnectionBudget};
 use crate::upstream::error::{Error, Fault, Phase, SettingsFault};
 use crate::upstream::names::Names;
@@ -174,23 +173,13 @@ where
 }
 
 fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> {
-    let unusable =
-        |error: &dyn std::error::Error| SettingsFault::ClientCertificate(error.to_string());
-    let builder = trust::client(settings.ca.as_deref()).map_err(|fault| match fault {
-        trust::TrustError::Authority(_) => SettingsFault::Authority,
-        trust::TrustError::Tls(cause) => SettingsFault::Tls(cause),
-    })?;
-    let mut config = match &settings.client {
-        None => builder.with_no_client_auth(),
-        Some((chain, key)) => {
-            let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| unusable(&error))?;
-            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
-                .map_err(|error| unusable(&error))?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?
-        }
-    };
+    let client = settings.client.as_ref().map(|(chain, key)| (chain.as_str(), key.expose()));
+    let mut config =
+        trust::client(settings.ca.as_deref(), client).map_err(|fault| match fault {
+            TrustError::Authority(_) => SettingsFault::Authority,
+            TrustError::ClientCertificate(cause) => SettingsFault::ClientCertificate(cause),
+            TrustError::Tls(cause) => SettingsFault::Tls(cause),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

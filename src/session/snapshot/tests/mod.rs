@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::session::seal::Root;
 use crate::session::table::SessionMaps;
 use crate::session::tests::{baseline, token_set};
-use crate::session::{CookieSettings, SessionData, SessionId, SessionKey, Settings, Tokens};
+use crate::session::{CookieSettings, SessionData, SessionId, SessionKey, Settings, Store, Tokens};
 
 /// A folder with a snapshot, and what the configuration says about it.
 struct Disk {
@@ -56,6 +56,7 @@ impl Disk {
             max_sessions_per_user: 10,
             max_bytes: 1024,
             secrets: Vec::new(),
+            store: Store::Memory,
             snapshot: None,
         };
         let secrets = vec!["secret"];
