@@ -23,6 +23,7 @@ mod manifests;
 mod nginx;
 mod proxy_protocol;
 mod published;
+mod redis;
 mod silent_gateway;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]

@@ -8,6 +8,7 @@ pub(crate) mod envoy_grpc;
 pub(crate) mod f5_nginx_ingress;
 pub(crate) mod haproxy;
 pub(crate) mod nginx;
+pub(crate) mod redis;
 pub(crate) mod tls;
 pub(crate) mod traefik;
 
