@@ -42,7 +42,7 @@ impl Handler for App {
         let answer = match listener {
             ListenerKind::Public => {
                 *incoming.request.body_mut() = body;
-                self.routed(incoming).await
+                self.routed(&client, incoming).await
             }
             ListenerKind::ForwardAuth => Err(Error::NoRoute),
             ListenerKind::Redirect => {
@@ -179,21 +179,17 @@ impl App {
     }
 
     /// Hands a request to the gate of its route.
-    async fn routed(&self, incoming: Incoming) -> Result<Answered, Error> {
-        let Some(target) = incoming.request.uri().path_and_query().cloned() else {
-            return Err(Error::Malformed);
-        };
-        let (host, path) = (incoming.client.host(), target.path());
+    async fn routed(&self, client: &ClientInfo, incoming: Incoming) -> Result<Answered, Error> {
+        let Some(target) = &client.line().target else { return Err(Error::Malformed) };
+        let (host, path) = (client.host(), target.path());
         let interpretations = self.routes.interpret(host, path)?.by_names(path);
         match self.routes.find(host, &interpretations) {
             Ok(route) => {
-                incoming.client.note_route(&route.meter);
-                self.gate.handle(&self.routes, route, &interpretations, &target, incoming).await
+                client.note_route(&route.meter);
+                self.gate.handle(&self.routes, route, &interpretations, target, incoming).await
             }
             // The browser is at public_url already, so a link to it would not help.
-            Err(Error::WrongHost)
-                if incoming.client.origin() == *self.party.site().public_url() =>
-            {
+            Err(Error::WrongHost) if client.origin() == *self.party.site().public_url() => {
                 Err(Error::SignInOnly)
             }
             Err(error) => Err(error),

@@ -147,7 +147,7 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         let request = Request::get(target).header(COOKIE, cookie).body(Body::empty()).unwrap();
         let client =
             ClientInfo::direct("192.0.2.1".parse().unwrap(), Scheme::Https, "wiki.example");
-        let client = Arc::new(client);
+        let client = Arc::new(client.sending(&request));
         let incoming = Incoming { request: Box::new(request), client: Arc::clone(&client) };
         app.metrics.request_began();
         let answer = app.handle(incoming).await.response.into_parts().0;

@@ -104,6 +104,7 @@ async fn is_allowed(app: &App, uri: &str, fields: &[(String, String)]) -> bool {
         request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
     let client = ClientInfo::direct("192.0.2.1".parse().unwrap(), Scheme::Http, "wiki.example");
+    let client = client.sending(&request);
     let incoming = Incoming { request: Box::new(request), client: Arc::new(client) };
     let status = app.handle(incoming).await.response.status();
     assert!(matches!(status.as_u16(), 200 | 202 | 302 | 401 | 403), "{status}");

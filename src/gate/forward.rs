@@ -4,16 +4,15 @@
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
 
-use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
 use crate::gate::identify::{Authentication, Member, Visitor};
 use crate::gate::leaving::end_with_process;
-use crate::gate::present_rules::{Asked, Standing};
+use crate::gate::present_rules::Standing;
 use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
 use crate::server::{Answered, ClientInfo, Incoming, Peer};
@@ -29,28 +28,27 @@ impl Gate {
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let client = Arc::clone(&incoming.client);
         let (member, authentication) = (permit.visitor().member(), permit.authentication());
-        let standing =
-            member.and_then(|member| self.standing(member, authentication, &incoming.request));
         // Prepared before the first await, so that the values used for it are not held until the answer.
-        let sent = self.send(&permit, incoming, standing.as_ref())?;
+        let sent = self.send(&permit, incoming)?;
         // Boxed because hyper keeps memory for the whole future while the client's connection is idle.
         let answer = Box::pin(sent).await?;
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
                 let on_bytes = self.touching(member.map(|member| &member.session));
-                let ending = self.tunnel_ending(standing.clone(), &client);
+                let standing = member.map(|member| Standing::of(self, member, authentication));
+                let ending = self.tunnel_ending(standing, &client);
                 client.tasks().spawn(tunnel.run(on_bytes, ending));
                 response
             }
         };
         self.party.cookies().strip_response(response.headers_mut());
-        if member.is_some() && !response.headers().contains_key(CACHE_CONTROL) {
-            // SECURITY: a shared cache would show a user's page to other users.
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
-        }
-        if let Some(standing) = standing {
-            self.bind_response(&client, &response, standing);
+        if let Some(member) = member {
+            if !response.headers().contains_key(CACHE_CONTROL) {
+                // SECURITY: a shared cache would show a user's page to other users.
+                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            }
+            self.bind_response(&client, &response, member, authentication);
         }
         end_with_process(&mut response, &client);
         let outcome = Outcome {
@@ -61,24 +59,11 @@ impl Gate {
         Ok(Answered { response, outcome })
     }
 
-    /// What the request of a member may stay open by.
-    fn standing(
-        &self,
-        member: &Member,
-        authentication: Authentication,
-        request: &Request<Body>,
-    ) -> Option<Standing> {
-        let (method, target) = (request.method().clone(), request.uri().path_and_query()?.clone());
-        let (asked, session) = (Asked { method, target }, Arc::clone(&member.session));
-        Some(Standing { asked, session, authentication, decided_by: self.number() })
-    }
-
     /// Replaces headers of a request for the upstream, and sends it.
     fn send<'r>(
         &self,
         permit: &Permit<'r>,
         Incoming { mut request, client }: Incoming,
-        standing: Option<&Standing>,
     ) -> Result<impl Future<Output = Result<Answer, upstream::Error>> + use<'r>, Error> {
         let route = permit.route();
         let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
@@ -89,8 +74,8 @@ impl Gate {
         // A user who sends a body is not idle, even if that takes longer than the idle timeout.
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
         let on_bytes = self.touching(sender.map(|member| &member.session));
-        if let (Some(standing), Some(_)) = (standing, sender) {
-            self.bind(&client, standing.clone());
+        if let Some(sender) = sender {
+            self.bind(&client, sender, permit.authentication());
         }
         let holder = holder(permit.visitor(), &client);
         let forwarded = forwarded(&client);

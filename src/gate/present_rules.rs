@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
-use http::Method;
-use http::uri::PathAndQuery;
 
 use crate::client_address::ClientAddress;
 use crate::gate::Gate;
@@ -14,6 +12,7 @@ use crate::gate::decide::{AccessRequest, Decision, decide};
 use crate::gate::identify::{Authentication, Member, Visitor};
 use crate::gate::reach::Reach;
 use crate::gate::routes::Routes;
+use crate::server::{ClientInfo, RequestLine};
 use crate::session::Session;
 
 /// The rules in effect; they outlive a configuration.
@@ -30,21 +29,35 @@ pub(super) struct Rules {
     routes: Arc<Routes>,
 }
 
-/// What was decided on: the parts of a request that stay open after its head.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) method: Method,
-    pub(super) target: PathAndQuery,
+/// What was decided on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'r> {
+    pub(super) line: &'r RequestLine,
+    pub(super) host: &'r str,
+    pub(super) address: ClientAddress,
 }
 
 /// A session in use by an open request, and the last decision on that.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Standing {
-    pub(super) asked: Asked,
     pub(super) session: Arc<Session>,
-    pub(super) authentication: Authentication,
+    authentication: Authentication,
     /// The number of the gate that decided.
-    pub(super) decided_by: u64,
+    decided_by: u64,
+}
+
+impl<'r> Asked<'r> {
+    pub(super) fn by(client: &'r ClientInfo) -> Self {
+        Self { line: client.line(), host: client.host(), address: client.address() }
+    }
+}
+
+impl Standing {
+    /// After a decision by this gate.
+    pub(super) fn of(gate: &Gate, member: &Member, authentication: Authentication) -> Self {
+        let session = Arc::clone(&member.session);
+        Self { session, authentication, decided_by: gate.number() }
+    }
 }
 
 impl PresentRules {
@@ -67,14 +80,9 @@ impl PresentRules {
 
 impl Rules {
     /// Whether an open request may stay open. Decides again if the last decision was by other rules.
-    pub(super) fn allow(
-        &self,
-        standing: &mut Standing,
-        host: &str,
-        client_address: ClientAddress,
-    ) -> bool {
+    pub(super) fn allow(&self, standing: &mut Standing, asked: Asked<'_>) -> bool {
         if standing.decided_by != self.gate.number() {
-            let Some(authentication) = self.decide_again(standing, host, client_address) else {
+            let Some(authentication) = self.decide_again(&standing.session, asked) else {
                 return false;
             };
             (standing.authentication, standing.decided_by) = (authentication, self.gate.number());
@@ -85,23 +93,22 @@ impl Rules {
     /// The decision on an open request by these rules; `None`: it is not allowed.
     fn decide_again(
         &self,
-        Standing { asked, session, .. }: &Standing,
-        host: &str,
-        client_address: ClientAddress,
+        session: &Arc<Session>,
+        Asked { line, host, address }: Asked<'_>,
     ) -> Option<Authentication> {
-        let path = asked.target.path();
+        let path = line.path();
         let interpretations = self.routes.interpret(host, path).ok()?.by_names(path);
         let route = self.routes.find(host, &interpretations).ok()?;
         route.upstream.as_ref()?;
         let with_parameters = self.routes.with_parameters(host, &interpretations, route);
         let request = AccessRequest {
             route,
-            method: Some(&asked.method),
+            method: Some(&line.method),
             interpretations: &interpretations,
             with_parameters: &with_parameters,
             // What it did apart from its path is done.
             reach: &Reach::default(),
-            client_address,
+            client_address: address,
             narrowing: None,
             foreign_origin: false,
         };

@@ -13,7 +13,8 @@ use tokio::time::sleep;
 
 use crate::body::Body;
 use crate::gate::Gate;
-use crate::gate::present_rules::{PresentRules, Rules, Standing};
+use crate::gate::identify::{Authentication, Member};
+use crate::gate::present_rules::{Asked, PresentRules, Rules, Standing};
 use crate::lock::lock;
 use crate::server::{ClientInfo, RequestBinding};
 use crate::upstream::is_stream;
@@ -54,7 +55,8 @@ impl Gate {
         &self,
         client: &Arc<ClientInfo>,
         response: &Response<Body>,
-        standing: Standing,
+        member: &Member,
+        authentication: Authentication,
     ) {
         let body = response.body();
         if body.is_end_stream() {
@@ -62,15 +64,21 @@ impl Gate {
         }
         if body.size_hint().exact().is_none() || is_stream(response.headers()) {
             client.answers_without_end();
-            self.bind(client, standing);
+            self.bind(client, member, authentication);
         }
     }
 
     /// Registers a request, so that it is cut if its session ends while its body or an open-ended response is open.
-    pub(super) fn bind(&self, client: &Arc<ClientInfo>, standing: Standing) {
+    pub(super) fn bind(
+        &self,
+        client: &Arc<ClientInfo>,
+        member: &Member,
+        authentication: Authentication,
+    ) {
         match client.bind() {
             RequestBinding::Existing => {}
             RequestBinding::New => {
+                let standing = Standing::of(self, member, authentication);
                 self.session_bound.add(Entry { request: Arc::downgrade(client), standing });
             }
         }
@@ -97,7 +105,7 @@ impl SessionBound {
 fn check(Entry { request, standing }: &mut Entry, rules: &Rules) -> bool {
     let Some(request) = request.upgrade() else { return false };
     // A request is not open between the end of its upload and the start of its response.
-    if !request.is_open() || rules.allow(standing, request.host(), request.address()) {
+    if !request.is_open() || rules.allow(standing, Asked::by(&request)) {
         return true;
     }
     request.cut();

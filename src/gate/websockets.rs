@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::gate::Gate;
 use crate::gate::identify::Authentication;
-use crate::gate::present_rules::{PresentRules, Standing};
-use crate::server::ClientInfo;
+use crate::gate::present_rules::{Asked, PresentRules, Standing};
+use crate::server::{ClientInfo, RequestLine};
 use crate::session::{Freshness, Session};
 use crate::upstream::Ending;
 
@@ -18,9 +18,9 @@ impl Gate {
         standing: Option<Standing>,
         client: &ClientInfo,
     ) -> impl Future<Output = Ending> + use<> {
-        let (host, address) = (client.host().to_owned(), client.address());
-        let present = Arc::clone(&self.present);
-        let over = standing.map(|standing| watch(present, standing, host, address));
+        let (line, host) = (client.line().clone(), client.host().to_owned());
+        let (asked, present) = ((line, host, client.address()), Arc::clone(&self.present));
+        let over = standing.map(|standing| watch(present, standing, asked));
         let tasks = client.tasks().clone();
         async move {
             let over = async {
@@ -78,12 +78,12 @@ impl Gate {
 async fn watch(
     present: Arc<PresentRules>,
     mut standing: Standing,
-    host: String,
-    address: ClientAddress,
+    (line, host, address): (RequestLine, String, ClientAddress),
 ) {
+    let asked = Asked { line: &line, host: &host, address };
     let ended = standing.session.end_signal().token();
     // At the end of the process there are no rules.
-    while present.now().is_none_or(|rules| rules.allow(&mut standing, &host, address)) {
+    while present.now().is_none_or(|rules| rules.allow(&mut standing, asked)) {
         tokio::select! {
             () = ended.cancelled() => return,
             () = tokio::time::sleep(CHECK_EVERY) => {}

@@ -22,6 +22,7 @@ use crate::server::peer::{Peer, TrustedProxies};
 use crate::server::protocol::{ForwardedProto, Scheme};
 use crate::server::request_head::{self, HeadError};
 use crate::server::request_id::RequestId;
+use crate::server::request_line::RequestLine;
 #[cfg(test)]
 use crate::server::settings::Settings;
 use crate::server::settings::{Limits, ListenerKind};
@@ -38,6 +39,7 @@ pub struct ClientInfo {
     authority: Authority,
     /// The request's own authority, if a trusted proxy forwarded another one.
     requested: Option<Authority>,
+    line: RequestLine,
     /// Whether the peer was a trusted proxy when the request arrived.
     trusted: bool,
     /// The chain of a trusted proxy and the peer, if there is a chain.
@@ -55,6 +57,7 @@ impl ClientInfo {
     pub(super) fn of(
         connected: Arc<ConnectionInfo>,
         authority: Authority,
+        line: RequestLine,
         headers: &HeaderMap,
         request_id: RequestId,
         (current, proxies): (&ActiveSettings, Option<&TrustedProxies>),
@@ -67,6 +70,7 @@ impl ClientInfo {
             scheme,
             authority,
             requested: None,
+            line,
             trusted: proxies.is_some(),
             chain: None,
             request_id,
@@ -90,8 +94,8 @@ impl ClientInfo {
             ConnectionInfo::fixed(Peer::Ip(address), scheme, &Settings::listening_nowhere());
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
         let settings = Arc::clone(connected.settings());
-        let of = (&*settings, None);
-        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), of).unwrap()
+        let (line, id, of) = (RequestLine::default(), RequestId::of(0, 0), (&*settings, None));
+        Self::of(connected, authority, line, &HeaderMap::new(), id, of).unwrap()
     }
 
     /// The same for a peer on a listener of this kind, for tests.
@@ -106,8 +110,14 @@ impl ClientInfo {
         let connected =
             ConnectionInfo::fixed_at(peer, listener, scheme, &Settings::listening_nowhere());
         let settings = Arc::clone(connected.settings());
-        let of = (&*settings, None);
-        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), of).ok()
+        let (line, id, of) = (RequestLine::default(), RequestId::of(0, 0), (&*settings, None));
+        Self::of(connected, authority, line, &HeaderMap::new(), id, of).ok()
+    }
+
+    /// The same with the line of this request, for tests.
+    #[cfg(test)]
+    pub(crate) fn sending<B>(self, request: &Request<B>) -> Self {
+        Self { line: RequestLine::of(request), ..self }
     }
 
     fn read_forwarding(
@@ -145,7 +155,8 @@ impl ClientInfo {
         Ok(())
     }
 
-    /// The client of the request that an auth subrequest is about: its address and the origin that it requested.
+    /// The client of the request that an auth subrequest is about: its address and the origin that it requested. The
+    /// rest is the subrequest's, also [`Self::line`].
     #[must_use]
     pub fn of_original(
         &self,
@@ -153,7 +164,20 @@ impl ClientInfo {
         scheme: Scheme,
         authority: Authority,
     ) -> Self {
-        Self { address, scheme, authority, requested: None, ..self.clone() }
+        // Not from a clone: it would have what is replaced, too.
+        Self {
+            connected: Arc::clone(&self.connected),
+            address,
+            scheme,
+            authority,
+            requested: None,
+            line: self.line.clone(),
+            trusted: self.trusted,
+            chain: self.chain.clone(),
+            request_id: self.request_id,
+            route: self.route.clone(),
+            open_parts: self.open_parts.clone(),
+        }
     }
 
     /// Checks the head of the request that an auth subrequest is about, as if the server had received it. Returns
@@ -269,6 +293,11 @@ impl ClientInfo {
         })
     }
 
+    /// Method and target of the request.
+    pub fn line(&self) -> &RequestLine {
+        &self.line
+    }
+
     /// The request's ID.
     pub fn request_id(&self) -> &RequestId {
         &self.request_id
@@ -372,7 +401,8 @@ mod tests {
         let authority = Authority::parse(HeaderValue::from_static("own.example:8080")).unwrap();
         let current = connected.settings();
         let of = (&**current, connected.trusted_proxies(current));
-        ClientInfo::of(Arc::clone(&connected), authority, &headers, RequestId::of(1, 1), of)
+        let (line, id) = (RequestLine::default(), RequestId::of(1, 1));
+        ClientInfo::of(Arc::clone(&connected), authority, line, &headers, id, of)
     }
 
     fn proxy() -> Peer {

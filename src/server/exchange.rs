@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 use http_body::Body as _;
 
 use crate::body::Body;
@@ -15,6 +14,7 @@ use crate::server::client_info::ClientInfo;
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::handler::Answered;
 use crate::server::request_id::RequestId;
+use crate::server::request_line::RequestLine;
 use crate::server::shutdown::DrainStage;
 use crate::telemetry::access_log::{self, Line, Outcome};
 
@@ -30,18 +30,20 @@ pub(super) struct Exchange {
     began: Duration,
     /// `None` if the request was rejected.
     pub(super) client: Option<Arc<ClientInfo>>,
-    /// `None` without an access log.
-    pub(super) line: Option<LoggedRequest>,
+    pub(super) logged: LoggedLine,
     status: Option<StatusCode>,
     pub(super) bytes: u64,
     pub(super) outcome: Outcome,
 }
 
-/// What the access log needs of the request.
-pub(super) struct LoggedRequest {
-    pub(super) method: Method,
-    pub(super) target: Option<PathAndQuery>,
-    pub(super) request_id: RequestId,
+/// From where the access log has the line and the ID of the request.
+pub(super) enum LoggedLine {
+    /// The request is not logged.
+    Never,
+    /// From the client.
+    OfClient,
+    /// From here, because the request was rejected.
+    OfRejected(Box<(RequestLine, RequestId)>),
 }
 
 impl Exchange {
@@ -49,8 +51,8 @@ impl Exchange {
         let began = connected.activity().begin();
         connected.settings().context.metrics.request_began();
         let outcome = Outcome::default();
-        let (client, line) = (None, None);
-        Self { connected, began, client, line, status: None, bytes: 0, outcome }
+        let (client, logged) = (None, LoggedLine::Never);
+        Self { connected, began, client, logged, status: None, bytes: 0, outcome }
     }
 
     pub(super) fn answered(
@@ -101,14 +103,18 @@ impl Drop for Exchange {
         let client = self.client.as_ref();
         let route = client.and_then(|client| client.route());
         self.connected.settings().context.metrics.request_ended(route, status, duration);
-        let Some(LoggedRequest { method, target, request_id }) = &self.line else { return };
+        let (line, request_id) = match (&self.logged, client) {
+            (LoggedLine::OfClient, Some(client)) => (client.line(), client.request_id()),
+            (LoggedLine::OfRejected(rejected), _) => (&rejected.0, &rejected.1),
+            (LoggedLine::OfClient, None) | (LoggedLine::Never, _) => return,
+        };
         let address =
             client.map_or_else(|| self.connected.peer().address(), |client| client.address());
         let address = self.connected.text_of(address).unwrap_or(UNKNOWN);
         access_log::record(&Line {
-            method: method.as_str(),
+            method: line.method.as_str(),
             host: client.map_or("", |client| client.host()),
-            path: target.as_ref().map_or("", PathAndQuery::path),
+            path: line.path(),
             status,
             bytes: self.bytes,
             duration,

@@ -37,6 +37,7 @@ mod proxy_protocol;
 mod request_body;
 mod request_head;
 mod request_id;
+mod request_line;
 mod response_body;
 mod running;
 mod service;
@@ -67,6 +68,7 @@ pub use protocol::{ForwardedProto, Scheme};
 pub use request_body::Stalled;
 pub use request_head::{DroppedNames, is_served};
 pub use request_id::RequestId;
+pub use request_line::RequestLine;
 pub use running::{Next, Running};
 pub use settings::{
     AccessLog, CertifiedPair, Limits, ListenerKind, ProxyProtocol, ServerContext, ServerTimeouts,

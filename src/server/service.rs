@@ -15,7 +15,7 @@ use crate::random;
 use crate::server::client_info::ClientInfo;
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::connection_limit::Admission;
-use crate::server::exchange::{Exchange, LoggedRequest};
+use crate::server::exchange::{Exchange, LoggedLine};
 use crate::server::h2_streams::SendStall;
 use crate::server::handler::{Answered, Handler, Incoming, RejectedRequest};
 use crate::server::panic_guard::without_panic;
@@ -24,6 +24,7 @@ use crate::server::present::Present;
 use crate::server::request_body;
 use crate::server::request_head::{self, HeadError};
 use crate::server::request_id::RequestId;
+use crate::server::request_line::RequestLine;
 use crate::server::response_body::ResponseBody;
 
 /// Serves the requests of one connection.
@@ -96,20 +97,23 @@ impl<H: Handler> Service<H> {
         let current = &present.settings;
         let proxies = self.connected.trusted_proxies(current);
         let request_id = self.request_id(request.headers(), proxies);
-        let log = &current.context.access_log;
-        let line = log
-            .includes(request.uri().path())
-            .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = self.check(&mut request, present, request_id, proxies);
-        exchange.client = checked.as_ref().ok().map(Arc::clone);
-        exchange.line = line.map(|(method, target)| LoggedRequest { method, target, request_id });
+        let is_logged = current.context.access_log.includes(request.uri().path());
         match checked {
             Ok(client) => {
+                exchange.client = Some(Arc::clone(&client));
+                if is_logged {
+                    exchange.logged = LoggedLine::OfClient;
+                }
                 let timeout = self.connected.settings().timeouts.request_body;
                 let request = request.map(|body| request_body::wrap(body, timeout, &client));
                 Ok(Incoming { request: Box::new(request), client })
             }
             Err(reason) => {
+                if is_logged {
+                    let rejected = Box::new((RequestLine::of(&request), request_id));
+                    exchange.logged = LoggedLine::OfRejected(rejected);
+                }
                 Err(Box::new(self.reject(&present.handler, reason, &request, request_id)))
             }
         }
@@ -126,9 +130,9 @@ impl<H: Handler> Service<H> {
         let limits = &self.connected.settings().limits;
         let authority = request_head::check(request, limits, needs_no_host)?;
         self.check_admission()?;
-        let connected = Arc::clone(&self.connected);
+        let (connected, line) = (Arc::clone(&self.connected), RequestLine::of(request));
         let of = (&*present.settings, proxies);
-        let client = ClientInfo::of(connected, authority, request.headers(), request_id, of)?;
+        let client = ClientInfo::of(connected, authority, line, request.headers(), request_id, of)?;
         Ok(Arc::new(client))
     }
 

@@ -79,6 +79,7 @@ impl Visit {
             return Decided::Denied;
         }
         let request = Box::new(head.map(|()| Body::empty()));
+        let client = client.sending(&request);
         let answer = SHARED.app.handle(Incoming { request, client: Arc::new(client) }).await;
         Decided::of(&answer)
     }

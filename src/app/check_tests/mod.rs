@@ -85,6 +85,7 @@ impl Gateway {
         }
         let authority = HeaderValue::from_static("portcullis_auth");
         let client = ClientInfo::at(call.peer, call.listener, Scheme::Http, authority).unwrap();
+        let client = client.sending(&request);
         self.app.handle(Incoming { request: Box::new(request), client: Arc::new(client) }).await
     }
 
