@@ -1,49 +1,15 @@
 //! `session.snapshot`: users over a restart and over a crash, with a disk that fails, and with two processes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use http::Method;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use tempfile::TempDir;
 
-use crate::support::browser::Browser;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
-use crate::support::stack::{Builder, Stack};
+use crate::support::snapshot_folder::{SnapshotFolder, is_signed_in, sign_out};
+use crate::support::stack::Stack;
 use crate::support::wait::until;
-
-/// A folder for a snapshot.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn snapshot(&self) -> PathBuf {
-        self.0.path().join("sessions")
-    }
-
-    /// The usual setup, with its sessions here.
-    fn builder(&self) -> Builder {
-        let file = self.snapshot();
-        let secret = "0123456789abcdef0123456789abcdef";
-        let keys = format!("session: {{ secret: {secret}, snapshot: {} }}", file.display());
-        Stack::builder().admin().sections(&keys)
-    }
-}
-
-/// Whether the browser is signed in at the gateway.
-async fn is_signed_in(browser: &mut Browser, gateway: &Gateway) -> bool {
-    browser.moved_to(gateway);
-    browser.fetch("/oauth2/userinfo").await.status == 200
-}
-
-async fn sign_out(browser: &mut Browser) {
-    let answer = browser.ask(Method::POST, "/oauth2/sign_out").await;
-    assert!(answer.status.is_success() || answer.status.is_redirection(), "{answer:?}");
-}
 
 fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
@@ -51,8 +17,8 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restart_signs_no_user_out_and_refresh_tokens_still_work() {
-    let folder = Folder::new();
-    let mut stack = folder.builder().token_lifetime(Duration::from_secs(1)).start().await;
+    let folder = SnapshotFolder::new();
+    let mut stack = folder.builder("").token_lifetime(Duration::from_secs(1)).start().await;
     let mut browsers = [stack.browser_of("alice").await, stack.browser_of("bob").await];
     for _ in 0..2 {
         let (again, ended) = stack.restarted("TERM");
@@ -73,8 +39,8 @@ async fn restart_signs_no_user_out_and_refresh_tokens_still_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_signs_out_no_user_and_brings_back_none_who_signed_out() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let [mut alice, mut bob] = [stack.browser_of("alice").await, stack.browser_of("bob").await];
     let (stack, _) = stack.restarted("TERM");
     let mut old = alice.clone();
@@ -92,8 +58,8 @@ async fn crash_signs_out_no_user_and_brings_back_none_who_signed_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_ends_the_session_before_it_also_over_a_crash() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let mut alice = stack.browser_of("alice").await;
     let (stack, _) = stack.restarted("TERM");
     let mut old = alice.clone();
@@ -107,18 +73,18 @@ async fn sign_in_ends_the_session_before_it_also_over_a_crash() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn session_of_another_issuer_with_the_same_id_does_not_continue() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let mut alice = stack.browser_of("alice").await;
     assert_eq!(stack.gateway.stop().code(), Some(0));
-    let stack = folder.builder().start().await;
+    let stack = folder.builder("").start().await;
     assert!(!is_signed_in(&mut alice, &stack.gateway).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full_disk_stops_nothing_and_leaves_the_last_snapshot() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let mut alice = stack.browser_of("alice").await;
     let (stack, _) = stack.restarted("TERM");
     let before = read(&folder.snapshot());
@@ -136,8 +102,8 @@ async fn full_disk_stops_nothing_and_leaves_the_last_snapshot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_out_that_cannot_be_recorded_removes_the_snapshot_and_says_so() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let mut alice = stack.browser_of("alice").await;
     let (stack, _) = stack.restarted("TERM");
     let mut old = alice.clone();
@@ -158,8 +124,8 @@ async fn sign_out_that_cannot_be_recorded_removes_the_snapshot_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn second_process_starts_empty_and_writes_nothing() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let mut alice = stack.browser_of("alice").await;
     let (stack, _) = stack.restarted("TERM");
     let before = read(&folder.snapshot());
@@ -174,8 +140,8 @@ async fn second_process_starts_empty_and_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_snapshot_is_put_aside_with_its_reason() {
-    let folder = Folder::new();
-    let stack = folder.builder().start().await;
+    let folder = SnapshotFolder::new();
+    let stack = folder.builder("").start().await;
     let mut alice = stack.browser_of("alice").await;
     stack.gateway.signal("TERM");
     let Stack { gateway, provider, .. } = stack;
@@ -183,12 +149,12 @@ async fn damaged_snapshot_is_put_aside_with_its_reason() {
     let mut bytes = read(&folder.snapshot());
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(folder.snapshot(), &bytes).unwrap();
-    let stack = folder.builder().provider(provider).start().await;
+    let stack = folder.builder("").provider(provider).start().await;
     stack
         .gateway
         .log_until("session.snapshot was not loaded, starting without sessions: it is damaged");
     assert!(!is_signed_in(&mut alice, &stack.gateway).await);
-    assert_eq!(read(&folder.0.path().join("sessions.rejected")), bytes);
+    assert_eq!(read(&folder.path().join("sessions.rejected")), bytes);
     assert_eq!(stack.browser_of("alice").await.fetch("/").await.status, 200);
 }
 

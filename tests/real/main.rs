@@ -25,6 +25,8 @@ mod proxy_protocol;
 mod published;
 mod redis;
 mod silent_gateway;
+mod snapshot_disk;
+mod snapshot_steps;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]
 mod support;

@@ -51,7 +51,12 @@ impl Gateway {
 
     /// Starts with a whole configuration; its first listener must be `127.0.0.1:0`.
     pub(crate) fn start_with(yaml: &str) -> Self {
-        Self::start_by(Command::new(env!("CARGO_BIN_EXE_portcullis")), yaml)
+        Self::start_by(Self::command(), yaml)
+    }
+
+    /// The binary, without arguments.
+    pub(crate) fn command() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_portcullis"))
     }
 
     /// The same, where the process may open no more files than this.
@@ -62,7 +67,8 @@ impl Gateway {
         Self::start_by(shell, yaml)
     }
 
-    fn start_by(mut command: Command, yaml: &str) -> Self {
+    /// The same by a command, to which the arguments are added.
+    pub(crate) fn start_by(mut command: Command, yaml: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("portcullis.yaml");
         std::fs::write(&path, yaml).unwrap();

@@ -9,6 +9,7 @@ pub(crate) mod grpc;
 pub(crate) mod kinds;
 pub(crate) mod operator;
 pub(crate) mod provider;
+pub(crate) mod snapshot_folder;
 pub(crate) mod stack;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -2,7 +2,7 @@
 //! Invariant: the gateway is the real binary; a test writes only the keys of its configuration that matter to it.
 
 use std::net::SocketAddr;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,9 +242,14 @@ impl<A> Stack<A> {
 
     /// Ends the gateway by this signal, and starts it again. Returns how it ended, too.
     pub(crate) fn restarted(self, signal: &str) -> (Self, ExitStatus) {
+        self.restarted_by(signal, Gateway::command())
+    }
+
+    /// The same by a command, to which the arguments of the gateway are added.
+    pub(crate) fn restarted_by(self, signal: &str, command: Command) -> (Self, ExitStatus) {
         self.gateway.signal(signal);
         let ended = self.gateway.wait();
-        let gateway = Gateway::start_with(&self.configuration);
+        let gateway = Gateway::start_by(command, &self.configuration);
         (Self { gateway, ..self }, ended)
     }
 

@@ -15,19 +15,26 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 /// Patience with one thing that will come.
 pub(crate) struct Patience {
     until: Instant,
+    pause: Duration,
     what: String,
 }
 
 impl Patience {
     /// Begins to wait until `what`, as it stands in a sentence.
     pub(crate) fn until(what: impl Into<String>) -> Self {
-        Self { until: Instant::now() + DEADLINE, what: what.into() }
+        Self::longer(Duration::ZERO, what)
+    }
+
+    /// The same for what comes only after this time.
+    pub(crate) fn longer(time: Duration, what: impl Into<String>) -> Self {
+        let pause = PAUSE.max(time / 100);
+        Self { until: Instant::now() + time + DEADLINE, pause, what: what.into() }
     }
 
     /// Waits a moment before the next check; fails after the deadline.
     pub(crate) async fn pause(&self) {
         assert!(Instant::now() < self.until, "waited in vain until {}", self.what);
-        sleep(PAUSE).await;
+        sleep(self.pause).await;
     }
 }
 
