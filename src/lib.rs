@@ -57,7 +57,7 @@
 //! | [`identity`] | claims into an identity, and an identity into headers | ground |
 //! | [`routing`], [`jose`], [`telemetry`] | host and path to a route; signatures and keys; log, audit, metrics (`metrics::list` has all) | ground |
 //! | [`grpc`] | messages of Envoy's external authorization and of health checks, and the call that carries them | ground |
-//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground, one idea each | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`tcp`] [`client_address`] | the ground, one idea each | nothing of ours |
 //!
 //! # Not built yet, and where it will be
 //!
@@ -136,6 +136,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod single_flight;
+pub mod tcp;
 pub mod telemetry;
 pub mod trust;
 pub mod upstream;

@@ -1,6 +1,5 @@
 //! Connecting to an upstream: DNS, TCP or a Unix socket, TLS.
-//! Invariants: one timeout covers all of it; every address is tried; if a name cannot be resolved, or not soon, its
-//! last addresses are used; one lookup of a name runs at a time; certificates are always verified.
+//! Invariants: one timeout covers all of it; certificates are always verified.
 
 use std::fmt;
 use std::io;
@@ -14,16 +13,16 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
 use crate::origin::Origin;
+use crate::tcp::{TcpAddress, TcpError};
 use crate::trust::{self, TrustError};
 use crate::upstream::connection_budget::{BudgetPermit, ConnectionBudget};
 use crate::upstream::error::{Error, Fault, Phase, SettingsFault};
-use crate::upstream::names::Names;
 use crate::upstream::pool::{Connection, Reached};
 use crate::upstream::read_before_reset::DeferWriteErrors;
 use crate::upstream::{Settings, Target, TlsSettings};
@@ -41,12 +40,10 @@ enum Route {
     Unix(Box<Path>),
 }
 
-/// A host and a port.
+/// The address of a target.
 struct Address {
-    host: Arc<str>,
-    port: u16,
+    tcp: TcpAddress,
     reached: Reached,
-    names: Names,
 }
 
 impl Connector {
@@ -58,7 +55,7 @@ impl Connector {
             Target::Origin(origin) if !origin.is_https() => Route::Tcp(Address::of(origin)),
             Target::Origin(origin) => {
                 let address = Address::of(origin);
-                let name = tls.server_name.as_deref().unwrap_or(&address.host);
+                let name = tls.server_name.as_deref().unwrap_or(address.tcp.host());
                 let name = ServerName::try_from(name.to_owned())
                     .map_err(|_| SettingsFault::ServerName(name.to_owned()))?;
                 let tls = TlsConnector::from(Arc::new(client_config(tls)?));
@@ -114,34 +111,17 @@ impl Address {
             Ok(_) => Reached::ByAddress,
             Err(_) => Reached::ByName,
         };
-        Self { host: host.into(), port: origin.port(), reached, names: Names::default() }
+        Self { tcp: TcpAddress::new(host, origin.port()), reached }
     }
 
-    /// Connects to the first of the host's addresses that answers. Each gets its share of the time that is left, so
-    /// that an address that drops packets leaves time for the others.
     async fn connect(&self, limit: Duration) -> Result<TcpStream, Error> {
-        let end = Instant::now() + limit;
-        let (host, port) = (Arc::clone(&self.host), self.port);
-        let lookup = async move { lookup_host((&*host, port)).await.map(Vec::from_iter) };
-        let found = self.names.addresses(lookup).await;
-        let found =
-            found.map_err(|source| Error::Unresolved { host: (&*self.host).into(), source });
-        let mut addresses = found?.into_iter();
-        let mut failure = Error::TooSlow(Phase::Connecting);
-        while let Some(address) = addresses.next() {
-            let now = Instant::now();
-            let waiting = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
-            let turn_ends = now + end.saturating_duration_since(now) / waiting;
-            match timeout_at(turn_ends, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    let ready = stream.set_nodelay(true);
-                    return ready.map(|()| stream).map_err(|source| unreachable(address, source));
-                }
-                Ok(Err(error)) => failure = unreachable(address, error),
-                Err(_) => failure = Error::TooSlow(Phase::Connecting),
+        self.tcp.connect(limit).await.map_err(|error| match error {
+            TcpError::Unresolved { host, source } => {
+                Error::Unresolved { host: (&*host).into(), source }
             }
-        }
-        Err(failure)
+            TcpError::Unreachable { address, source } => unreachable(address, source),
+            TcpError::TooSlow => Error::TooSlow(Phase::Connecting),
+        })
     }
 }
 

@@ -10,7 +10,6 @@ mod connection_budget;
 mod error;
 mod exchange;
 mod hop_by_hop;
-mod names;
 mod own_origin;
 mod pool;
 mod read_before_reset;

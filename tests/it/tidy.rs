@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("body", &[]),
     ("origin", &[]),
     ("trust", &[]),
+    ("tcp", &["single_flight"]),
     ("client_address", &[]),
     ("telemetry", &["clock", "lock", "weak_map", "client_address"]),
     ("jose", &[]),
@@ -60,6 +61,7 @@ const GROUND: &[&str] = &[
     "body",
     "origin",
     "trust",
+    "tcp",
     "client_address",
     "telemetry",
 ];
