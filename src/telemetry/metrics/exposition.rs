@@ -13,11 +13,11 @@ use crate::clock::UnixTime;
 use crate::telemetry::metrics::count::{Durations, Tally};
 use crate::telemetry::metrics::label::{
     Label, Limit, LogLine, ProviderEndpoint, Refresh, Reload, SignIn, SignOut, SnapshotOutcome,
-    StatusClass,
+    StatusClass, StoreOperation, StoreOutcome,
 };
 use crate::telemetry::metrics::list::{self, Metric};
 use crate::telemetry::metrics::process::ProcessUsage;
-use crate::telemetry::metrics::{Metrics, ProviderMeter, RouteMeter, lock};
+use crate::telemetry::metrics::{Metrics, ProviderMeter, RouteMeter, StoreMeter, lock};
 
 /// The media type of a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -63,6 +63,10 @@ impl Collector for Scrape {
         let encoder = &mut encoder;
         self.requests(encoder, &self.metrics.routes.values())?;
         self.providers(encoder, &self.metrics.providers.values())?;
+        // Without a server there is not even the name of its metrics.
+        for store in self.metrics.session_store.values() {
+            session_store(encoder, &store)?;
+        }
         self.process(encoder)
     }
 }
@@ -168,6 +172,20 @@ impl Scrape {
         Family::begin(encoder, &list::CONFIG_GENERATION)?.gauge(&[], generation)?;
         Family::begin(encoder, &list::BUILD_INFO)?.gauge(&[env!("CARGO_PKG_VERSION")], 1_u64)
     }
+}
+
+fn session_store(encoder: &mut DescriptorEncoder<'_>, store: &StoreMeter) -> fmt::Result {
+    Family::begin(encoder, &list::SESSION_STORE_UP)?.gauge(&[], u64::from(store.is_up()))?;
+    let is_evicting = u64::from(store.is_evicting());
+    Family::begin(encoder, &list::SESSION_STORE_EVICTS)?.gauge(&[], is_evicting)?;
+    let mut family = Family::begin(encoder, &list::SESSION_STORE_OPERATIONS)?;
+    for operation in StoreOperation::ALL {
+        for outcome in StoreOutcome::ALL {
+            let count = store.count(*operation, *outcome);
+            family.counter(&[operation.as_str(), outcome.as_str()], count)?;
+        }
+    }
+    Ok(())
 }
 
 /// The series of one metric.

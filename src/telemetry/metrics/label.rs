@@ -168,6 +168,40 @@ labels! {
 }
 
 labels! {
+    /// An operation of `session.store`.
+    StoreOperation {
+        /// Reads a session, or whether there is something.
+        Read = "read",
+        /// Stores or replaces a session.
+        Write = "write",
+        /// Keeps a session for longer.
+        Extend = "extend",
+        /// Removes a session.
+        Remove = "remove",
+        /// Takes, keeps or gives back the lock of a refresh.
+        Lock = "lock",
+        /// Changes the index of a user's sessions.
+        Index = "index",
+        /// Records that a sign-in state is used.
+        Claim = "claim",
+    }
+}
+
+labels! {
+    /// How an operation of `session.store` ended.
+    StoreOutcome {
+        /// It was carried out.
+        Success = "success",
+        /// The server replied with an error.
+        Error = "error",
+        /// No reply in time; the connection is made again.
+        Timeout = "timeout",
+        /// There was no connection, it broke off, or too many operations were under way.
+        Unavailable = "unavailable",
+    }
+}
+
+labels! {
     /// An endpoint of a provider.
     ProviderEndpoint {
         /// The discovery document.

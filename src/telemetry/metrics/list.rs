@@ -1,5 +1,5 @@
 //! The list of all metrics: name, type, labels, meaning.
-//! Invariant: a scrape shows exactly these. The README has the same list, as a test checks.
+//! Invariant: a scrape shows exactly these, those of `session_store` only where sessions are on a server. The README has the same list, as a test checks.
 //! A new metric is a row here, a counter in `Metrics` or a gauge in `Gauges`, its line in `exposition`, its label values
 //! in `label`, and a row in the README.
 
@@ -18,7 +18,7 @@ pub struct Metric {
 }
 
 /// All metrics of the gateway.
-pub const ALL: [Metric; 21] = [
+pub const ALL: [Metric; 24] = [
     REQUESTS,
     REQUEST_DURATION,
     REQUESTS_IN_FLIGHT,
@@ -31,6 +31,9 @@ pub const ALL: [Metric; 21] = [
     SIGN_OUTS,
     SESSION_SNAPSHOTS,
     SESSION_SNAPSHOT_TIME,
+    SESSION_STORE_UP,
+    SESSION_STORE_EVICTS,
+    SESSION_STORE_OPERATIONS,
     PROVIDER_UP,
     PROVIDER_REQUEST_DURATION,
     UPSTREAM_CONNECTIONS,
@@ -101,6 +104,27 @@ pub(super) const SESSION_SNAPSHOT_TIME: Metric = metric(
     Gauge,
     &[],
     "When session.snapshot was last written; 0 if not since the start",
+);
+
+pub(super) const SESSION_STORE_UP: Metric = metric(
+    "session_store_up",
+    Gauge,
+    &[],
+    "Whether there is a connection to the server on which sessions are stored",
+);
+
+pub(super) const SESSION_STORE_EVICTS: Metric = metric(
+    "session_store_evicts",
+    Gauge,
+    &[],
+    "Whether that server may remove sessions when its memory is full",
+);
+
+pub(super) const SESSION_STORE_OPERATIONS: Metric = metric(
+    "session_store_operations_total",
+    Counter,
+    &["operation", "outcome"],
+    "Operations on that server, by outcome",
 );
 
 pub(super) const PROVIDER_UP: Metric = metric(

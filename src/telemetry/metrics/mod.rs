@@ -11,6 +11,7 @@ mod exposition;
 mod label;
 pub mod list;
 mod process;
+mod session_store;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ use std::time::Duration;
 pub use exposition::{CONTENT_TYPE, Gauges};
 pub use label::{
     Label, Limit, LogLine, ProviderEndpoint, Refresh, Reload, SignIn, SignOut, SnapshotOutcome,
-    StatusClass,
+    StatusClass, StoreOperation, StoreOutcome,
 };
+pub use session_store::StoreMeter;
 
 use crate::clock::UnixTime;
 use crate::lock::lock;
@@ -41,6 +43,7 @@ pub struct Metrics {
     own: Arc<RouteMeter>,
     unrouted: Arc<RouteMeter>,
     providers: WeakMap<Arc<str>, ProviderMeter>,
+    session_store: WeakMap<(), StoreMeter>,
     sign_outs: Counts<SignOut>,
     snapshots: Counts<SnapshotOutcome>,
     /// Seconds since 1970.
@@ -100,6 +103,7 @@ impl Metrics {
             unrouted: RouteMeter::of(&routes, &NO_ROUTE.into(), threads),
             routes,
             providers: WeakMap::default(),
+            session_store: WeakMap::default(),
             sign_outs: Counts::default(),
             snapshots: Counts::default(),
             snapshot_at: AtomicI64::new(0),
@@ -129,6 +133,11 @@ impl Metrics {
     /// The handle of a provider, by its ID in the configuration.
     pub fn provider(&self, id: &Arc<str>) -> Arc<ProviderMeter> {
         self.providers.get_or_insert(Arc::clone(id), || ProviderMeter::new(id))
+    }
+
+    /// The handle of the server on which sessions are stored. Only while there is one, a scrape shows its metrics.
+    pub fn session_store(&self) -> Arc<StoreMeter> {
+        self.session_store.get_or_insert((), StoreMeter::new)
     }
 
     /// Counts the start of a request. A call of [`Self::request_ended`] follows.

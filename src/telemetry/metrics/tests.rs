@@ -77,7 +77,9 @@ fn requests_of_a_route_that_is_gone_are_not_in_flight() {
 
 #[test]
 fn scrape_shows_exactly_the_listed_metrics() {
-    let text = scrape(&Arc::default(), Gauges::default());
+    let metrics = Arc::new(Metrics::default());
+    let _store = metrics.session_store();
+    let text = scrape(&metrics, Gauges::default());
     let shown: BTreeSet<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE portcullis_")?.split_once(' '))
@@ -86,6 +88,23 @@ fn scrape_shows_exactly_the_listed_metrics() {
     let listed: BTreeSet<_> = list::ALL.iter().map(|metric| metric.name.to_owned()).collect();
     assert_eq!(shown, listed);
     assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn operations_on_a_server_with_sessions_are_shown_only_where_there_is_one() {
+    let metrics = Arc::new(Metrics::default());
+    assert!(!scrape(&metrics, Gauges::default()).contains("session_store"));
+    let store = metrics.session_store();
+    store.operated(StoreOperation::Read, StoreOutcome::Timeout);
+    store.set_up(true);
+    let text = scrape(&metrics, Gauges::default());
+    check(&text, "portcullis_session_store_up 1");
+    check(&text, "portcullis_session_store_evicts 0");
+    let timeouts =
+        r#"portcullis_session_store_operations_total{operation="read",outcome="timeout"}"#;
+    check(&text, &format!("{timeouts} 1"));
+    drop(store);
+    assert!(!scrape(&metrics, Gauges::default()).contains("session_store"));
 }
 
 #[test]

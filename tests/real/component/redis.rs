@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use redis::{Cmd, Parser, Value};
 use tempfile::TempDir;
 
@@ -215,6 +215,8 @@ fn spawn(kind: RedisKind, folder: &Path) -> Child {
 fn write_certificates(folder: &Path, address: SocketAddr) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // With the name that rcgen gives to all, OpenSSL takes the others for self-signed.
+    params.distinguished_name.push(DnType::CommonName, "authority");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
     for (name, subject) in [("server", address.ip().to_string()), ("client", "gateway".to_owned())]
