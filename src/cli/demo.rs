@@ -16,6 +16,7 @@ use clap::{ValueEnum, value_parser};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::app::serve::BoundGateway;
+use crate::cli::signals::HarmlessSignals;
 use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, USAGE_ERROR, complain, signals};
 use crate::clock::Clock;
 use crate::config::{HostEnv, Problems, load};
@@ -55,6 +56,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> io::Result<u8> 
         complain("portcullis demo: --port has no effect on the application: use --listen");
         return Ok(USAGE_ERROR);
     }
+    let harmless = HarmlessSignals::catch()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shutdown = Shutdown::new();
     // There is no configuration to reload.
@@ -63,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> io::Result<u8> 
         tokio::select! {
             // First, so that no signal ends the process without a handler once it has printed that it serves.
             biased;
-            Err(error) = async { signals::follow(&shutdown, &hangups).await } => Err(error),
+            Err(error) = async { signals::follow(harmless, &shutdown, &hangups).await } => Err(error),
             code = serve(arguments, &shutdown, out) => code,
         }
     })

@@ -9,6 +9,7 @@ use crate::app::reload::{Reloads, files, report};
 use crate::app::serve::{BoundGateway, StartError};
 use crate::cli::check::summary_of_errors;
 use crate::cli::service_manager::ServiceManager;
+use crate::cli::signals::HarmlessSignals;
 use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain, signals};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, HostEnv, Problems};
@@ -17,6 +18,8 @@ use crate::telemetry;
 
 /// Serves with a configuration, and returns the exit code.
 pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
+    // First: until then, a SIGHUP would end the process.
+    let harmless = HarmlessSignals::catch()?;
     let mut watch = FileWatch::new(written.path().map(Into::into).into_iter().collect());
     let (config, warnings) = match written.load(source) {
         Ok(loaded) => loaded,
@@ -45,7 +48,7 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
     let shutdown = Shutdown::new();
     let (follower, (hangups, signals)) = (shutdown.clone(), unbounded_channel());
     runtime.spawn(async move {
-        let Err(error) = signals::follow(&follower, &hangups).await;
+        let Err(error) = signals::follow(harmless, &follower, &hangups).await;
         tracing::error!(%error, "cannot install signal handlers: SIGTERM will end the process without draining");
     });
     let (written, source) = (written.clone(), source.clone());

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -225,7 +226,7 @@ async fn sessions_and_sign_ins_under_way_live_on_unless_their_provider_is_anothe
 async fn mode_of_an_open_socket_cannot_be_reloaded() {
     let upstream = Upstream::start().await;
     let route = format!("upstream: \"http://{}\", allow: public", upstream.address);
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = TempDir::new().unwrap();
     let socket = folder.path().join("s");
     let with = |options: &str| {
         let listen = format!("listen: [\"127.0.0.1:0\", \"unix:{}{options}\"]", socket.display());
@@ -242,3 +243,34 @@ async fn mode_of_an_open_socket_cannot_be_reloaded() {
 
 /// The time in which an open stream has to end.
 const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signal_while_the_configuration_is_read_reloads_after_the_start() {
+    // Both are ended by a signal without a handler. The gateway waits for the secret meanwhile.
+    const SCRIPT: &str = r#"
+        mkfifo "$1"
+        {
+            exec 3> "$1"
+            kill -USR1 $$
+            kill -HUP $$
+            echo 0123456789abcdef0123456789abcdef > "$1.new"
+            cat "$1.new" >&3
+            mv "$1.new" "$1"
+        } &
+        shift
+        exec "$@"
+    "#;
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    let yaml = format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
+         admin: {{ listen: \"off\" }}\nsession: {{ secret: \"${{file:{}}}\" }}\n\
+         routes: [{{ upstream: \"http://127.0.0.1:9\", allow: public }}]\n",
+        secret.display()
+    );
+    let mut command = Command::new("sh");
+    command.args(["-euc", SCRIPT, "sh"]).arg(secret).arg(Gateway::command().get_program());
+    let gateway = Gateway::start_by(command, &yaml);
+    gateway.log_until("configuration reloaded");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
