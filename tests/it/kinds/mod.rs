@@ -4,6 +4,7 @@
 
 mod cells;
 mod of_apple;
+mod of_github;
 mod row;
 mod rows;
 mod scene;
