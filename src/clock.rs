@@ -92,6 +92,12 @@ impl Moment {
         Self(self.0.saturating_add(millis(by)))
     }
 
+    /// This moment, `by` earlier; saturates.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(by)))
+    }
+
     /// How long after `earlier` this is; zero when it is not after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -29,8 +29,9 @@
 //!    [`identity`] of its claims. Without OpenID Connect, the claims are a profile (`providers::profile`). How a provider
 //!    differs from others is data (`providers::kinds`); groups can come from its API (`providers::groups`).
 //! 5. [`session`] keeps identity and tokens under the hash of a new random id, which is the cookie's value
-//!    (`session::cookie`). `session::refresh` renews the tokens before they expire, and `session::snapshot` keeps sessions
-//!    in a file over a restart.
+//!    (`session::cookie`). `session::sessions` is the door to them. `session::refresh` renews the tokens before they
+//!    expire, `session::snapshot` keeps sessions in a file over a restart, and `session::redis` on a server, where several
+//!    instances share them.
 //!
 //! # Rooms and arrows
 //!
@@ -50,7 +51,7 @@
 //! | [`demo`] | identity provider and application of `portcullis demo` | `jose` `server` |
 //! | [`pages`] | pages and their texts, per language (`english` has them all); knows no session and no provider | `identity` `grpc` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
-//! | [`session`] | the session table, its cookie, eviction, single-flight refresh, and the snapshot; knows no provider | `oauth` `identity` |
+//! | [`session`] | the session table, its cookie, eviction, single-flight refresh, the snapshot, and Redis; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, `id_token`, userinfo, logout | `oauth` `identity` `jose` |
 //! | [`server`], [`upstream`] | HTTP toward clients; HTTP toward applications, with `reserved`, the headers that clients must not send | ground |
 //! | [`oauth`] | OAuth 2.0 as a client: authorization request, token request, refresh, revocation | `jose` |
@@ -61,10 +62,8 @@
 //!
 //! # Not built yet, and where it will be
 //!
-//! - Sessions outside of the process: a file in `session`, named after the store (`session::redis`), behind
-//!   `session::table`, whose functions become asynchronous, as `remove` is. `session::codec` makes bytes of a session.
 //! - A logout that the provider sends (back-channel logout): `endpoints::backchannel_logout`. `oidc::logout` has the
-//!   rules of its token already; `session::table` still needs to find sessions by `sid`.
+//!   rules of its token already. `session::redis` has an index by `sid`, `session::table` still needs one.
 //!
 //! # Lexicon
 //!

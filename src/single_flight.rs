@@ -91,6 +91,11 @@ impl<S, R> DerefMut for Locked<'_, S, R> {
 }
 
 impl<R: Clone> Waiter<R> {
+    /// A wait for a result that is known.
+    pub fn of(result: R) -> Self {
+        Self(watch::channel(Some(result)).1)
+    }
+
     /// Waits for the result; `None` if the call panicked.
     pub async fn result(mut self) -> Option<R> {
         // Bound first: it borrows the channel.

@@ -13,6 +13,7 @@ use crate::lock::lock;
 use crate::pages::plain_text;
 use crate::providers::{Provider, ProviderHealth};
 use crate::server::Shutdown;
+use crate::session::redis::StoreHealth;
 
 /// The state of the process, from start to drain.
 #[derive(Debug)]
@@ -73,6 +74,10 @@ impl Admin {
         match self.health.stage() {
             Stage::Starting => plain_text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Stage::Draining => plain_text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            Stage::Ready if self.store_health() == Some(StoreHealth::Waiting) => plain_text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "starting: session.store has not answered yet\n",
+            ),
             Stage::Ready => {
                 let providers = self.party.providers().all().iter();
                 let problems: String = providers.map(|provider| problem(provider)).collect();
@@ -80,12 +85,22 @@ impl Admin {
                     true => "session.snapshot cannot be written\n",
                     false => "",
                 };
+                let store = match self.store_health() {
+                    Some(StoreHealth::Lost) => "session.store cannot be reached\n",
+                    Some(StoreHealth::Up | StoreHealth::Waiting) | None => "",
+                };
                 let failed = lock(&self.health.failed_reload).clone();
                 let reload =
                     failed.map_or_else(String::new, |why| format!("last reload failed: {why}\n"));
-                plain_text(StatusCode::OK, format!("ready\n{problems}{snapshot}{reload}"))
+                plain_text(StatusCode::OK, format!("ready\n{problems}{store}{snapshot}{reload}"))
             }
         }
+    }
+}
+
+impl Admin {
+    fn store_health(&self) -> Option<StoreHealth> {
+        self.party.sessions().in_redis().map(|shared| shared.store().health())
     }
 }
 

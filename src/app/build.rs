@@ -23,12 +23,13 @@ use crate::login::{Browsers, Login};
 use crate::pages::{self, Pages, harden};
 use crate::providers::{self, Provider, ProviderStates, Registry, ResponseMode};
 use crate::routing::{Site, Table};
-use crate::session::SameSite;
 use crate::session::cookie::Cookies;
+use crate::session::redis::{RedisStore, SharedSessions};
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
 use crate::session::size_limit::SizeLimit;
 use crate::session::table::SessionTable;
+use crate::session::{SameSite, Sessions, Store};
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, TargetPools, Upstream};
@@ -67,15 +68,15 @@ impl App {
         let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
         let providers = providers(config, &lasting.providers)?;
         let fingerprints = providers.all().iter().map(|provider| provider.fingerprint()).collect();
-        let sessions = SessionTable::new(&lasting.sessions, &config.session, fingerprints);
+        let table = SessionTable::new(&lasting.sessions, &config.session, fingerprints);
+        let sessions = sessions(config, lasting, table);
         let cookies = cookies(config);
         let targets = targets(config, &site, &cookies)?;
         let size_limit = Arc::new(used::size_limit(config));
         let refresher = refresher(config, lasting, sessions.clone(), Arc::clone(&size_limit));
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
-        let roots = Roots::new(&config.session.secrets, &lasting.generated_root);
-        let states = States::new(roots, lasting.used_states.clone(), site.public_url());
+        let states = states(config, lasting, &sessions, &site);
         let party = Arc::new(RelyingParty::new(
             site,
             providers,
@@ -136,6 +137,33 @@ fn cookies(config: &Config) -> Cookies {
     Cookies::new(&config.session.cookie, config.public_url.is_https(), login)
 }
 
+/// The sessions, in the table or on a server.
+fn sessions(config: &Config, lasting: &Lasting, table: SessionTable) -> Sessions {
+    let Lasting { clock, metrics, tasks, store, .. } = lasting;
+    match &config.session.store {
+        Store::Memory => Sessions::in_memory(table),
+        Store::Redis(settings) => {
+            let store = store.get_or_init(|| Arc::new(RedisStore::new(settings, metrics)));
+            let (store, roots) = (Arc::clone(store), roots(config, lasting));
+            let shared =
+                SharedSessions::new(store, table.clone(), &config.session, roots, (clock, tasks));
+            Sessions::shared(table, shared)
+        }
+    }
+}
+
+/// Sign-ins under way.
+fn states(config: &Config, lasting: &Lasting, sessions: &Sessions, site: &Site) -> States {
+    let store = sessions.in_redis().map(|shared| Arc::clone(shared.store()));
+    let used = Arc::clone(&lasting.used_states);
+    States::new(roots(config, lasting), used, store, site.public_url())
+}
+
+/// The secrets that encrypt what leaves the process.
+fn roots(config: &Config, lasting: &Lasting) -> Roots {
+    Roots::new(&config.session.secrets, &lasting.generated_root)
+}
+
 /// What is remembered of browsers.
 fn browsers(config: &Config, lasting: &Lasting) -> Browsers {
     let cycles = CycleDetector::new(lasting.sign_in_rounds.clone(), deployment(config));
@@ -145,12 +173,12 @@ fn browsers(config: &Config, lasting: &Lasting) -> Browsers {
 fn refresher(
     config: &Config,
     lasting: &Lasting,
-    table: SessionTable,
+    sessions: Sessions,
     size_limit: Arc<SizeLimit>,
 ) -> Refresher {
     let Lasting { clock, metrics, tasks, .. } = lasting;
     let (tasks, metrics) = (tasks.clone(), Arc::clone(metrics));
-    Refresher::new(table, clock.clone(), &config.session, size_limit, tasks, metrics)
+    Refresher::new(sessions, clock.clone(), &config.session, size_limit, tasks, metrics)
 }
 
 /// Where a sign-in may return to.

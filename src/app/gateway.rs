@@ -30,6 +30,8 @@ pub(super) struct Gateway {
     pub(super) kept_fresh: KeptFresh,
     /// What the next snapshot is made of, if there is one.
     pub(super) snapshot_source: Option<Arc<ArcSwap<SnapshotSource>>>,
+    /// Cancelled when the last task has ended.
+    pub(super) ended: CancellationToken,
     /// Given to the admin listener.
     pub(super) orders: Option<ReloadOrders>,
 }
@@ -73,6 +75,22 @@ impl Gateway {
         let (clock, gateway) = (self.lasting.clock.clone(), Arc::clone(self));
         let certificates = move || gateway.public.certificates();
         self.spawn(stopped, async move { expiry::watch(clock, certificates).await });
+        if let Some(store) = self.lasting.store.get() {
+            let (store, clock) = (Arc::clone(store), self.lasting.clock.clone());
+            let gateway = Arc::downgrade(self);
+            let present = move || {
+                let handler = gateway.upgrade()?.public.handler();
+                handler.party.sessions().in_redis().cloned()
+            };
+            let ended = self.ended.clone();
+            // Not until `stopped`: the last refreshes are stored after that.
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = store.follow(&clock, present) => {}
+                    () = ended.cancelled() => {}
+                }
+            });
+        }
         let (requests, rules) =
             (Arc::clone(&self.lasting.session_bound), Arc::clone(&self.lasting.rules));
         self.spawn(stopped, async move { requests.watch(&rules).await });
@@ -99,6 +117,7 @@ impl Gateway {
             if let Some(Err(_)) = shutdown.unless_forced(waited).await {
                 tracing::warn!("drain timed out, cancelling requests to providers");
             }
+            self.ended.cancel();
         };
         tokio::join!(self.admin.stopped(shutdown), public);
     }

@@ -50,7 +50,7 @@ impl App {
     /// used.
     pub(super) fn snapshot_source(&self, config: &Config) -> SnapshotSource {
         SnapshotSource {
-            table: self.party.sessions().clone(),
+            table: self.party.sessions().table().clone(),
             roots: Roots::new(&config.session.secrets, &Root::generate()),
         }
     }

@@ -3,7 +3,7 @@
 //! `App` made with the same `Lasting` has the same sessions and used states, the same connections to each target
 //! that both name, and what is known of each provider that both name. Names of which no `App` is left are forgotten.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +15,7 @@ use crate::login::browser_sessions::BrowserSessions;
 use crate::login::sign_in_rounds::SignInRounds;
 use crate::login::used_states::UsedStates;
 use crate::providers::ProviderStates;
+use crate::session::redis::RedisStore;
 use crate::session::seal::Root;
 use crate::session::table::SessionMaps;
 use crate::telemetry::metrics::Metrics;
@@ -29,6 +30,8 @@ pub struct Lasting {
     pub(super) tasks: TaskTracker,
     /// All sessions. The refresh under way of each is in the session itself.
     pub(super) sessions: Arc<SessionMaps>,
+    /// The server that has the sessions, if the first configuration names one. Another one needs a restart.
+    pub(super) store: OnceLock<Arc<RedisStore>>,
     /// Requests that end with their session.
     pub(super) session_bound: Arc<SessionBound>,
     /// The rules in effect.
@@ -57,6 +60,7 @@ impl Lasting {
             metrics: Arc::clone(metrics),
             tasks: TaskTracker::new(),
             sessions: Arc::new(SessionMaps::new(clock.clone())),
+            store: OnceLock::new(),
             session_bound: Arc::default(),
             rules: Arc::default(),
             used_states: Arc::default(),
@@ -137,7 +141,7 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
             let now = self.lasting.clock.moment();
             let session = session_at(provider, "alice", 9000, None, now);
             let key = session.key();
-            app.party.sessions().insert(Arc::new(session));
+            app.party.sessions().table().insert(Arc::new(session));
             key
         }
     }
@@ -160,9 +164,12 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         let process = Process::start().await;
         let (first, second) = (process.app("", ""), process.app("1h", "2h"));
         let key = process.sign_in(&first);
-        assert!(second.party.sessions().find(key).is_some());
+        assert!(second.party.sessions().table().find(key).is_some());
         process.lasting.clock.advance(Duration::from_secs(3600));
-        assert!(first.party.sessions().len() == 1 && second.party.sessions().find(key).is_none());
+        assert!(
+            first.party.sessions().len() == 1
+                && second.party.sessions().table().find(key).is_none()
+        );
         assert!(first.party.sessions().is_empty());
     }
 
@@ -172,9 +179,9 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         let first = process.app("idle_timeout: 1h", "lifetime: 2h");
         let key = process.sign_in(&first);
         process.lasting.clock.advance(Duration::from_secs(1800));
-        assert!(first.party.sessions().find(key).is_some());
+        assert!(first.party.sessions().table().find(key).is_some());
         let second = process.app("idle_timeout: 1h", "lifetime: 30m");
-        assert!(second.party.sessions().find(key).is_none());
+        assert!(second.party.sessions().table().find(key).is_none());
     }
 
     #[tokio::test]
@@ -184,13 +191,13 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         for (from, to) in [("client_id: wiki", "client_id: other"), ("company: {", "other: {")] {
             let key = process.sign_in(&first);
             let changed = process.app(from, to);
-            assert!(first.party.sessions().find(key).is_some(), "{to}");
-            assert!(changed.party.sessions().find(key).is_none(), "{to}");
-            assert!(first.party.sessions().find(key).is_none(), "{to}");
+            assert!(first.party.sessions().table().find(key).is_some(), "{to}");
+            assert!(changed.party.sessions().table().find(key).is_none(), "{to}");
+            assert!(first.party.sessions().table().find(key).is_none(), "{to}");
         }
         let key = process.sign_in(&first);
         let same = process.app("client_secret: s", "client_secret: rotated, name: Other");
-        assert!(same.party.sessions().find(key).is_some());
+        assert!(same.party.sessions().table().find(key).is_some());
     }
 
     #[tokio::test]

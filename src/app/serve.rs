@@ -110,6 +110,7 @@ impl BoundGateway {
             health,
             kept_fresh,
             snapshot_source,
+            ended: CancellationToken::new(),
             orders,
         });
         gateway.put_in_effect(&app);

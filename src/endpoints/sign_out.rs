@@ -1,7 +1,9 @@
 //! `sign_out` and `signed_out`.
 
+use std::sync::Arc;
+
 use http::header::SET_COOKIE;
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
@@ -14,8 +16,8 @@ use crate::gate::initiator::{Initiator, opens_unseen_by_scripts};
 use crate::login::Redirect;
 use crate::login::sign_out::SignedOut;
 use crate::origin::Origin;
-use crate::pages::{Format, Page, SignOutAtProvider};
-use crate::providers::{AnswerKind, Logout};
+use crate::pages::{Format, Page, SignOutAtProvider, SignOutUnconfirmed};
+use crate::providers::{AnswerKind, Logout, Provider};
 
 impl Endpoints {
     /// `GET, POST sign_out?rd=`
@@ -67,7 +69,10 @@ impl Endpoints {
         call: Call<'_>,
         signed_out: SignedOut,
     ) -> Result<Response<Body>, Error> {
-        let SignedOut { cookies, here, first } = signed_out;
+        let SignedOut { cookies, here, first, is_confirmed } = signed_out;
+        if !is_confirmed {
+            return Ok(self.unconfirmed(call, cookies, first));
+        }
         let (provider, form) = match first {
             None => return redirect(Redirect { location: here, cookies }),
             Some((_, Logout::Redirect(url))) => {
@@ -91,11 +96,23 @@ impl Endpoints {
             origins: &origins,
             skip: &here,
         });
-        let mut response = self.pages.respond(&call.context(), StatusCode::OK, &page);
-        for cookie in cookies {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        Ok(response)
+        Ok(with_cookies(self.pages.respond(&call.context(), StatusCode::OK, &page), cookies))
+    }
+
+    /// The page of a sign-out that not every instance obeys yet.
+    fn unconfirmed(
+        &self,
+        call: Call<'_>,
+        cookies: Vec<HeaderValue>,
+        first: Option<(Arc<Provider>, Logout)>,
+    ) -> Response<Body> {
+        let at_provider = first.as_ref().and_then(|(provider, logout)| match logout {
+            Logout::Redirect(url) => Some((provider.name(), url.as_str())),
+            Logout::Form(_) => None,
+        });
+        let page = Page::SignOutUnconfirmed(SignOutUnconfirmed { at_provider });
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        with_cookies(self.pages.respond(&call.context(), status, &page), cookies)
     }
 
     /// `GET signed_out`
@@ -112,4 +129,11 @@ impl Endpoints {
         let sign_in = self.routes.has_host(call.client.host()).then_some(&*sign_in);
         self.pages.respond(&call.context(), StatusCode::OK, &Page::SignedOut { sign_in })
     }
+}
+
+fn with_cookies(mut response: Response<Body>, cookies: Vec<HeaderValue>) -> Response<Body> {
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
 }

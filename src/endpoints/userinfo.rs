@@ -29,7 +29,7 @@ struct Userinfo<'a> {
 impl Endpoints {
     /// `GET userinfo`: the user that a route with sign-in would see.
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
-        let visitor = self.gate.identify(Authentication::Required, call.headers).await;
+        let visitor = self.gate.identify(Authentication::Required, call.headers).await?;
         let Some(Member { session, data }) = visitor.member() else {
             let page = self.gate.referring_page(call.headers, call.client);
             let login_url = self.party.site().own_url(&SignInOptions::default().start(&page));

@@ -19,6 +19,7 @@ use crate::login;
 use crate::pages::{DenialReason, SignInReason};
 use crate::policy::rule::Key;
 use crate::routing::path::Malformed;
+use crate::session::StoreUnavailable;
 use crate::telemetry::access_log::LoggedDecision;
 use crate::telemetry::audit::DeniedClaims;
 use crate::telemetry::metrics::Limit;
@@ -91,6 +92,9 @@ pub enum Error {
     /// The request acts on a second path, which is not allowed.
     #[error(transparent)]
     SecondPath(#[from] SecondPathFault),
+    /// The visitor's session cannot be looked up.
+    #[error(transparent)]
+    Sessions(#[from] StoreUnavailable),
     /// The form of an auth subrequest is wrong.
     #[error(transparent)]
     Subrequest(#[from] SubrequestError),
@@ -288,7 +292,7 @@ impl Error {
                 let page = ErrorPage::SignInFailed(failure, reason);
                 Report { page, fields, limit, ..with(status) }
             }
-            Self::NoAccessToken => with(StatusCode::SERVICE_UNAVAILABLE),
+            Self::NoAccessToken | Self::Sessions(_) => with(StatusCode::SERVICE_UNAVAILABLE),
             Self::Upstream(error) => {
                 let (status, limit) = reasons::of_upstream(error);
                 Report { limit, reason: self.reason(status), ..with(status) }

@@ -33,6 +33,9 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
             (StatusCode::METHOD_NOT_ALLOWED, None, SignInReason::UnusableResponse)
         }
         login::Error::Provider(error) => of_provider(error),
+        login::Error::Sessions(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, None, SignInReason::StoreUnavailable)
+        }
         login::Error::TooLarge(_) => {
             (StatusCode::FORBIDDEN, Some(Limit::SessionBytes), SignInReason::AccountTooLarge)
         }

@@ -14,7 +14,7 @@ use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed, SessionBefore};
 use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::refresh::{Flight, RefreshEffect, RefreshOutcome, RefreshedTokens};
-use crate::session::{Freshness, Session, SessionData, SessionKey};
+use crate::session::{Freshness, Session, SessionData, SessionKey, StoreUnavailable};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Label as _};
 
@@ -61,9 +61,21 @@ impl Visitor {
 }
 
 impl Gate {
-    /// Finds the visitor of a request with these header fields.
-    pub async fn identify(&self, authentication: Authentication, headers: &HeaderMap) -> Visitor {
-        let Some(session) = self.party.session(headers) else { return Visitor::Stranger };
+    /// Finds the visitor of a request with these header fields. Where no decision depends on it, a visitor whose session
+    /// cannot be looked up is a stranger.
+    pub async fn identify(
+        &self,
+        authentication: Authentication,
+        headers: &HeaderMap,
+    ) -> Result<Visitor, StoreUnavailable> {
+        let session = match (self.party.session(headers).await, authentication) {
+            (Ok(Some(session)), _) => session,
+            (Ok(None), _) | (Err(StoreUnavailable), Authentication::Optional) => {
+                return Ok(Visitor::Stranger);
+            }
+            // SECURITY: not known is neither signed in nor signed out.
+            (Err(unavailable), Authentication::Required) => return Err(unavailable),
+        };
         let now = self.party.clock().moment();
         session.touch(now);
         let data = Arc::clone(&session.data());
@@ -74,16 +86,16 @@ impl Gate {
             (Freshness::Due, Authentication::Required) => drop(self.refresh(&session, &data)),
             (Freshness::Expired, Authentication::Optional) => {
                 if data.tokens.is_lapsed(now, self.outage_grace) {
-                    return Visitor::Stranger;
+                    return Ok(Visitor::Stranger);
                 }
             }
             // Boxed because it is rare, and its size would add to every request's future.
             (Freshness::Expired, Authentication::Required) => {
-                return Box::pin(self.renewed(session, data)).await;
+                return Ok(Box::pin(self.renewed(session, data)).await);
             }
         }
         session.receipt().accept();
-        Visitor::Member(Member { session, data })
+        Ok(Visitor::Member(Member { session, data }))
     }
 
     /// Waits for a refresh, but not long if the one before failed. After `outage_grace` the member is a stranger.
@@ -115,7 +127,7 @@ impl Gate {
         let provider = self.party.providers().by_id(&data.identity.provider).cloned();
         let of_session = (session.key(), Arc::clone(session.receipt()));
         let grace = self.outage_grace;
-        self.refresher.refresh(session, data, |data| renew(provider, data, grace, of_session))
+        self.refresher.refresh(session, data, move |data| renew(provider, data, grace, of_session))
     }
 }
 

@@ -131,7 +131,7 @@ impl Gate {
             narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
-        let visitor = self.identify(request.authentication(), headers).await;
+        let visitor = self.identify(request.authentication(), headers).await?;
         let target = target.as_str();
         match decide(&request, visitor) {
             Decision::Allow(permit) => self.forward(permit, incoming).await,

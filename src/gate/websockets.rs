@@ -56,10 +56,7 @@ impl Gate {
         session: &Arc<Session>,
         authentication: Authentication,
     ) -> bool {
-        if session.end_signal().is_given() {
-            return false;
-        }
-        if self.party.sessions().find(session.key()).is_none() {
+        if !self.party.sessions().stands(session) {
             return false;
         }
         let now = self.party.clock().moment();

@@ -14,8 +14,8 @@ use crate::login::{Error, FailedSignIn, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, ResponseMode, SignInRequest};
 use crate::random;
-use crate::session::Session;
 use crate::session::cookie::{Name, Sent};
+use crate::session::{Session, StoreUnavailable};
 use crate::telemetry::audit;
 
 /// A request to sign in.
@@ -65,7 +65,11 @@ impl Login {
         let (host, path) = start.place;
         let mut cookies = self.party.cookies().clear_conflict(start.headers, host, path);
         let login = self.login_cookie(start.headers, provider.response_mode(), &mut cookies);
-        let session = self.session_of_sign_in(start.headers);
+        let session = self.session_of_sign_in(start.headers).await.map_err(|unavailable| {
+            let error = unavailable.into();
+            self.failed(&error, Some(provider), start.request);
+            start.failure(error, Some(provider))
+        })?;
         let (browser, now) = (hash(login.as_bytes()), self.party.clock().since_epoch());
         let requested = hash(start.requested.as_bytes());
         if let Err(cycle) = self.browsers.cycles.check(&browser, &requested, now, now) {
@@ -116,8 +120,12 @@ impl Login {
     }
 
     /// The session that the browser of a sign-in has. That it comes here does not show that a page gets it, too.
-    pub(super) fn session_of_sign_in(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        self.party.session(headers).inspect(|session| session.receipt().receive())
+    pub(super) async fn session_of_sign_in(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<Arc<Session>>, StoreUnavailable> {
+        let session = self.party.session(headers).await?;
+        Ok(session.inspect(|session| session.receipt().receive()))
     }
 
     fn chosen(&self, id: Option<&str>) -> Result<&Arc<Provider>, Error> {

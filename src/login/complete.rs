@@ -15,7 +15,6 @@ use tokio::task::yield_now;
 use crate::login::pending::{OpenedState, PendingTarget};
 use crate::login::redirect_cycle::RedirectCycle;
 use crate::login::return_to::ReturnTo;
-use crate::login::sign_in_options::SignInOptions;
 use crate::login::sign_in_rounds::Completed;
 use crate::login::{
     Error, FailedSignIn, Login, OtherMethod, OtherRedirectUri, Redirect, StateFault, log_failure,
@@ -24,7 +23,7 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, ResponseCode, ResponseMode, SignedIn};
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Evicted;
-use crate::session::{Session, SessionId, SessionKey};
+use crate::session::{Session, SessionId, SessionKey, StoreUnavailable};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Limit, SignIn};
 
@@ -80,11 +79,17 @@ impl Login {
         let Some(provider) = provider else {
             return Err(failed(Error::State(StateFault::UnknownProvider)));
         };
-        let session = self.session_of_sign_in(callback.headers);
-        if let Err(fault) = self.check_state(&opened, callback.headers) {
+        let session = self.session_of_sign_in(callback.headers).await;
+        let session = session.map_err(Error::from).map_err(failed)?;
+        let fault = self.state_fault(&opened, callback.headers).await;
+        if let Some(fault) = fault.map_err(Error::from).map_err(failed)? {
             return self.recover(fault, &opened, provider, session, &target).map_err(failed);
         }
-        let known = session.clone().or_else(|| self.session_not_sent(&opened));
+        let known = match &session {
+            Some(session) => Ok(Some(Arc::clone(session))),
+            None => self.session_not_sent(&opened).await,
+        };
+        let known = known.map_err(Error::from).map_err(failed)?;
         if self.signed_in_meanwhile(&opened, provider, known.as_deref()) {
             return Ok(target.clone().into());
         }
@@ -143,18 +148,6 @@ impl Login {
         self.browsers.sessions.completed(browser, id.key(), self.party.clock().since_epoch());
     }
 
-    /// The session that this browser got by a POST since this sign-in began.
-    fn session_not_sent(&self, opened: &OpenedState) -> Option<Arc<Session>> {
-        let pending = &opened.pending;
-        match pending.response_mode {
-            ResponseMode::Query => None,
-            ResponseMode::FormPost => self
-                .party
-                .sessions()
-                .find(self.browsers.sessions.since(&pending.login, pending.begun)?),
-        }
-    }
-
     /// Checks that this sign-in is not a further round of a redirect cycle. If it is, returns the cookies to clear too.
     fn check_cycle(
         &self,
@@ -166,66 +159,6 @@ impl Login {
         let checked =
             self.browsers.cycles.check(&pending.login, &pending.requested, pending.begun, now);
         checked.map_err(|cycle| (cycle, self.party.cookies().clear_all(host, path)))
-    }
-
-    /// Checks that this browser can use the state now.
-    fn check_state(&self, opened: &OpenedState, headers: &HeaderMap) -> Result<(), StateFault> {
-        if opened.pending.is_old(self.party.clock().since_epoch()) {
-            return Err(StateFault::Old);
-        }
-        match self.party.cookies().sent(headers, Name::Login) {
-            Sent::Value(login) if opened.pending.is_of(login) => {}
-            Sent::Value(_) | Sent::Nothing | Sent::Conflict => {
-                return Err(StateFault::OtherBrowser);
-            }
-        }
-        if self.states.is_used(opened) { Err(StateFault::Used) } else { Ok(()) }
-    }
-
-    /// Handles an authentic state that cannot be used. If the browser has a session, it continues to its target.
-    /// Otherwise the sign-in starts once more: another tab may have replaced the login cookie, or a link was opened in
-    /// another browser.
-    fn recover(
-        &self,
-        fault: StateFault,
-        opened: &OpenedState,
-        provider: &Provider,
-        session: Option<Arc<Session>>,
-        target: &ReturnTo,
-    ) -> Result<Redirect, Error> {
-        // Sent again by a reload, or by another site.
-        if opened.pending.response_mode == ResponseMode::FormPost {
-            return Err(Error::State(fault));
-        }
-        if session.is_some() {
-            return Ok(target.clone().into());
-        }
-        if opened.pending.restarted {
-            return Err(Error::State(fault));
-        }
-        Ok(self.restart(provider, target))
-    }
-
-    /// Starts the same sign-in once more.
-    fn restart(&self, provider: &Provider, target: &ReturnTo) -> Redirect {
-        let again = SignInOptions { restarted: true, ..SignInOptions::at(Some(provider.id())) };
-        self.party.site().own_path(&again.start(target.as_str())).into()
-    }
-
-    /// Whether another tab has signed in at the same provider since this state was made. If so, this callback must
-    /// not end that session, unless the user requested a prompt.
-    fn signed_in_meanwhile(
-        &self,
-        opened: &OpenedState,
-        provider: &Provider,
-        session: Option<&Session>,
-    ) -> bool {
-        let pending = &opened.pending;
-        session.is_some_and(|session| {
-            !pending.prompted
-                && pending.session != Some(session.key().half())
-                && session.data().identity.provider == *provider.id()
-        })
     }
 
     /// The code of the response, if it is from this provider and not an error.
@@ -272,7 +205,7 @@ impl Login {
         }
         let session = Session::new(&id, provider.fingerprint(), data, now, self.settings.lifetime);
         let session = Arc::new(session);
-        self.insert(provider, Arc::clone(&session), callback.request);
+        self.insert(provider, Arc::clone(&session), callback.request).await?;
         let completed = Completed {
             begun: opened.pending.begun,
             now: self.party.clock().since_epoch(),
@@ -281,7 +214,8 @@ impl Login {
             receipt: session.receipt(),
         };
         self.browsers.cycles.completed(opened.pending.login, &completed);
-        if (callback.has_left)() {
+        // Another instance may get the next request.
+        if (callback.has_left)() && self.party.sessions().in_redis().is_none() {
             self.end_unless_used(session);
         }
         Ok(id)
@@ -298,7 +232,7 @@ impl Login {
         let turn = provider.turn(request.client).await?;
         // SECURITY: the state is marked as used before the code is sent, so that only one of two callbacks sends
         // it, and not earlier, so that callbacks which send no code fill no memory.
-        let taken = self.states.take(opened, self.party.clock().unix());
+        let taken = self.states.take(opened, self.party.clock().unix()).await?;
         let state = taken.ok_or(Error::State(StateFault::Used))?;
         let code = Code {
             response: code,
@@ -337,13 +271,18 @@ impl Login {
         });
     }
 
-    /// Puts a new session into the table; counts and logs that.
-    fn insert(&self, provider: &Provider, session: Arc<Session>, request: audit::RequestRef<'_>) {
-        let subject = session.data().identity.subject.clone();
-        provider.meter().signed_in(SignIn::Success);
+    /// Stores a new session; counts and logs that.
+    async fn insert(
+        &self,
+        provider: &Provider,
+        session: Arc<Session>,
+        request: audit::RequestRef<'_>,
+    ) -> Result<(), StoreUnavailable> {
         let (key, data) = (session.key(), Arc::clone(&session.data()));
+        let Evicted { of_all, of_user } = self.party.sessions().insert(session).await?;
+        provider.meter().signed_in(SignIn::Success);
+        let subject = &data.identity.subject;
         audit::signed_in(provider.id(), data.identity.person(), &key, request);
-        let Evicted { of_all, of_user } = self.party.sessions().insert(session);
         if of_all > 0 {
             let detail = format_args!("{of_all} idle sessions evicted for a new one");
             self.party.metrics().limit_hit(Limit::Sessions, detail);
@@ -352,6 +291,7 @@ impl Login {
             let detail = format_args!("{of_user} session of {subject:?} evicted for a new one");
             self.party.metrics().limit_hit(Limit::SessionsPerUser, detail);
         }
+        Ok(())
     }
 
     /// Where the browser goes now. The target is checked again, as the configuration may have changed.

@@ -7,6 +7,7 @@ pub mod complete;
 mod generations;
 mod new_tokens;
 pub mod pending;
+mod recover;
 pub mod redirect_cycle;
 pub mod relying_party;
 pub mod return_to;
@@ -28,8 +29,8 @@ use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::{AllowedTargets, ReturnTo};
 use crate::oauth;
 use crate::providers::{self, Provider, ResponseMode};
-use crate::session::Settings;
 use crate::session::size_limit::{SizeLimit, TooLarge};
+use crate::session::{Settings, StoreUnavailable};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, SignIn};
 
@@ -110,6 +111,9 @@ pub enum Error {
     /// The provider rejects the sign-in, cannot be reached, or answers incorrectly.
     #[error(transparent)]
     Provider(#[from] providers::Error),
+    /// A session cannot be looked up or stored.
+    #[error(transparent)]
+    Sessions(#[from] StoreUnavailable),
     /// The claims and tokens of the account are larger than a session may be.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -140,6 +144,7 @@ impl Error {
                 SignIn::Misbehaved
             }
             Self::Provider(providers::Error::TooManyFailures) => SignIn::TooManyFailures,
+            Self::Sessions(_) => SignIn::StoreUnavailable,
             Self::TooLarge(_) => SignIn::TooLarge,
         }
     }
@@ -264,6 +269,7 @@ impl Login {
             | Error::ChangedHost(_)
             | Error::WrongMethod(_)
             | Error::WrongRedirectUri(_)
+            | Error::Sessions(_)
             | Error::TooLarge(_) => tracing::info!(provider, %error, request_id, "sign-in failed"),
         }
         audit::sign_in_failed(provider, outcome.as_str(), request);

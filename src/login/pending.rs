@@ -18,6 +18,8 @@ use crate::origin::Origin;
 use crate::providers::ResponseMode;
 use crate::random;
 use crate::secret::Secret;
+use crate::session::StoreUnavailable;
+use crate::session::redis::RedisStore;
 use crate::session::seal::{Root, Roots};
 
 /// A sign-in between authorization request and callback.
@@ -90,16 +92,23 @@ pub struct States {
     roots: Roots,
     aad: Vec<u8>,
     used: Arc<UsedStates>,
+    /// The server that has those of all instances.
+    store: Option<Arc<RedisStore>>,
 }
 
 type Salt = [u8; 24];
 
 impl States {
     /// States of the gateway at `public_url`.
-    pub fn new(roots: Roots, used: Arc<UsedStates>, public_url: &Origin) -> Self {
+    pub fn new(
+        roots: Roots,
+        used: Arc<UsedStates>,
+        store: Option<Arc<RedisStore>>,
+        public_url: &Origin,
+    ) -> Self {
         // The number is that of the format: a `state` of another format counts as forged.
         let aad = format!("portcullis state 3\0{public_url}").into_bytes();
-        Self { roots, aad, used }
+        Self { roots, aad, used, store }
     }
 
     /// Makes the `state` of a new sign-in. `full_target` is a target that goes into the target cookie.
@@ -147,16 +156,31 @@ impl States {
     }
 
     /// Whether a state was used before.
-    pub fn is_used(&self, opened: &OpenedState) -> bool {
-        self.used.contains(&hash(&opened.salt))
+    pub async fn is_used(&self, opened: &OpenedState) -> Result<bool, StoreUnavailable> {
+        let hash = hash(&opened.salt);
+        match &self.store {
+            Some(store) if !self.used.contains(&hash) => store.is_state_used(&hash).await,
+            Some(_) | None => Ok(self.used.contains(&hash)),
+        }
     }
 
     /// Marks a state as used, before its code is sent. `None` if it was used before.
-    pub(super) fn take(&self, opened: &OpenedState, now: UnixTime) -> Option<StateHash> {
+    pub(super) async fn take(
+        &self,
+        opened: &OpenedState,
+        now: UnixTime,
+    ) -> Result<Option<StateHash>, StoreUnavailable> {
         let hash = hash(&opened.salt);
         // Kept for as long as the state is valid, also by the clock of another replica.
         let oldest = UnixTime(now.0.saturating_sub(KEPT_SECONDS));
-        self.used.insert(hash, now, oldest).then_some(hash)
+        if !self.used.insert(hash, now, oldest) {
+            return Ok(None);
+        }
+        let is_first = match &self.store {
+            Some(store) => store.use_state(&hash, KEPT).await?,
+            None => true,
+        };
+        Ok(is_first.then_some(hash))
     }
 
     /// Records that the exchange of a used state has failed.
@@ -273,7 +297,8 @@ pub(super) const STATE_LIFETIME: Duration = Duration::from_secs(600);
 /// By how much the clocks of two instances may differ.
 const LEEWAY: Duration = Duration::from_secs(60);
 /// How long a used state is remembered, in seconds.
-const KEPT_SECONDS: i64 = (STATE_LIFETIME.as_secs() + LEEWAY.as_secs()) as i64;
+const KEPT_SECONDS: i64 = KEPT.as_secs() as i64;
+const KEPT: Duration = STATE_LIFETIME.saturating_add(LEEWAY);
 /// Instead of an age that is absent; ages are below.
 const NO_AGE: u16 = u16::MAX;
 
@@ -285,7 +310,7 @@ mod tests {
 
     fn states() -> States {
         let roots = Roots::new(&[], &Root::generate());
-        States::new(roots, Arc::default(), &Origin::parse("https://app.example").unwrap())
+        States::new(roots, Arc::default(), None, &Origin::parse("https://app.example").unwrap())
     }
 
     fn pending(target: PendingTarget) -> Pending {
@@ -324,23 +349,25 @@ mod tests {
     #[test]
     fn state_of_another_gateway_is_rejected() {
         let roots = Roots::new(&[Secret::new("one secret for both")], &Root::generate());
-        let of = |url| States::new(roots.clone(), Arc::default(), &Origin::parse(url).unwrap());
+        let of =
+            |url| States::new(roots.clone(), Arc::default(), None, &Origin::parse(url).unwrap());
         let sealed = of("https://a.example").seal(&pending(PendingTarget::Here("/".into())), None);
         assert!(of("https://a.example").open(&sealed.state).is_ok());
         assert_eq!(of("https://b.example").open(&sealed.state).err(), Some(UnknownState));
         assert_eq!(states().open(&sealed.state).err(), Some(UnknownState));
     }
 
-    #[test]
-    fn state_works_once() {
+    #[tokio::test]
+    async fn state_works_once() {
         let states = states();
         let opened = states
             .open(&states.seal(&pending(PendingTarget::Here("/".into())), None).state)
             .unwrap();
         let now = UnixTime(1_800_000_000);
-        assert!(!states.is_used(&opened));
-        assert!(states.take(&opened, now).is_some());
-        assert!(states.is_used(&opened) && states.take(&opened, now).is_none());
+        assert_eq!(states.is_used(&opened).await, Ok(false));
+        assert!(states.take(&opened, now).await.unwrap().is_some());
+        assert_eq!(states.is_used(&opened).await, Ok(true));
+        assert_eq!(states.take(&opened, now).await, Ok(None));
     }
 
     #[test]

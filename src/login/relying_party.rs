@@ -7,9 +7,8 @@ use http::HeaderMap;
 use crate::clock::Clock;
 use crate::providers::Registry;
 use crate::routing::Site;
-use crate::session::Session;
 use crate::session::cookie::Cookies;
-use crate::session::table::SessionTable;
+use crate::session::{Session, Sessions, StoreUnavailable};
 use crate::telemetry::metrics::Metrics;
 
 /// The relying party: its URL, its providers, its cookies and the sessions that they name.
@@ -17,7 +16,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct RelyingParty {
     site: Site,
     providers: Registry,
-    sessions: SessionTable,
+    sessions: Sessions,
     cookies: Cookies,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -28,7 +27,7 @@ impl RelyingParty {
     pub fn new(
         site: Site,
         providers: Registry,
-        sessions: SessionTable,
+        sessions: Sessions,
         cookies: Cookies,
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -47,13 +46,16 @@ impl RelyingParty {
     }
 
     /// All sessions.
-    pub fn sessions(&self) -> &SessionTable {
+    pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
 
     /// The live session that the session cookie of a request names.
-    pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        self.sessions.of_request(&self.cookies, headers)
+    pub async fn session(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<Arc<Session>>, StoreUnavailable> {
+        self.sessions.of_request(&self.cookies, headers).await
     }
 
     /// The gateway's cookies.

@@ -10,7 +10,7 @@ use crate::login::return_to::ReturnTo;
 use crate::providers::{self, AnswerKind, Logout, LogoutRequest, Provider};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
-use crate::session::{Session, SessionKey};
+use crate::session::{Session, SessionKey, StoreUnavailable};
 use crate::telemetry::audit::{self, RequestRef};
 use crate::telemetry::metrics::{Label as _, SignOut};
 
@@ -23,6 +23,8 @@ pub struct SignedOut {
     pub here: String,
     /// The provider that has to end its session first, and how the browser asks it to.
     pub first: Option<(Arc<Provider>, Logout)>,
+    /// Whether every instance obeys that. If not, the request to the provider has no token.
+    pub is_confirmed: bool,
 }
 
 impl Login {
@@ -40,56 +42,88 @@ impl Login {
             self.party.cookies().clear(Name::Session),
             self.party.cookies().clear(Name::LoginTarget),
         ];
+        let mut is_confirmed = true;
         if self.party.cookies().sent(headers, Name::Session) == Sent::Conflict {
             // SECURITY: with a tossed session cookie left, the user would stay signed in as the attacker.
             cookies.extend(self.party.cookies().clear_conflict(headers, host, path));
-            self.end_all(headers, request).await;
+            is_confirmed = self.end_all(headers, request).await;
         }
-        let signed_out = self.party.site().own_url("/signed_out");
-        let state = target.map(|target| self.states.seal_text(target.as_str()));
-        let session = self.party.session(headers);
+        let session = self.party.session(headers).await;
         let provider = match (&session, self.party.providers().all()) {
-            (Some(session), _) => self.party.providers().by_id(&session.data().identity.provider),
+            (Ok(Some(session)), _) => {
+                self.party.providers().by_id(&session.data().identity.provider)
+            }
             // The session here has ended, that at the provider may live on.
-            (None, [only]) => Some(only),
-            (None, _) => None,
+            (Ok(None) | Err(_), [only]) => Some(only),
+            (Ok(None) | Err(_), _) => None,
         };
-        let logout = provider.and_then(|provider| {
-            Some((provider, provider.logout_request(&signed_out, state.as_deref())?))
-        });
-        let hint = session.as_ref().and_then(|session| session.data().tokens.id_token.clone());
-        if let Some(session) = session {
-            session.touch(self.party.clock().moment());
-            session.receipt().accept();
-            let kind = if logout.is_some() { SignOut::Provider } else { SignOut::Local };
-            // Before anything is waited for: a client that goes away is signed out as well.
-            self.end(session, kind, request).await;
+        let signed_out = self.party.site().own_url("/signed_out");
+        let logout = provider
+            .and_then(|provider| Some((provider, provider.logout_request(&signed_out, None)?)));
+        let live = session.as_ref().ok().and_then(Option::as_ref);
+        let hint = live.and_then(|session| session.data().tokens.id_token.clone());
+        match session {
+            Ok(None) => {}
+            Ok(Some(session)) => {
+                session.touch(self.party.clock().moment());
+                session.receipt().accept();
+                let kind = if logout.is_some() { SignOut::Provider } else { SignOut::Local };
+                // Before anything is waited for: a client that goes away is signed out as well.
+                is_confirmed &= self.end(session, kind, request).await;
+            }
+            Err(StoreUnavailable) => is_confirmed &= self.end_unseen(headers).await,
         }
+        let state = target.map(|target| self.states.seal_text(target.as_str()));
+        // SECURITY: a page tells that it is not confirmed, and a script of an application on this origin could read a
+        // token in it.
+        let (hint, answer) =
+            if is_confirmed { (hint, answer) } else { (None, AnswerKind::Redirect) };
         let first = match logout {
             Some((provider, logout)) => {
                 let hint = usable(hint.as_ref(), provider).await;
-                let logout = LogoutRequest { id_token_hint: hint, ..logout }.by(answer);
-                Some((Arc::clone(provider), logout))
+                let logout =
+                    LogoutRequest { id_token_hint: hint, state: state.as_deref(), ..logout };
+                Some((Arc::clone(provider), logout.by(answer)))
             }
             None => None,
         };
         let here = target.map(|target| target.as_str().to_owned());
-        SignedOut { cookies, here: here.unwrap_or(signed_out), first }
+        SignedOut { cookies, here: here.unwrap_or(signed_out), first, is_confirmed }
     }
 
     /// Ends every session whose id a request has. It is unknown which of them is the user's, and a client that has
-    /// the id of a session may end it.
-    async fn end_all(&self, headers: &HeaderMap, request: RequestRef<'_>) {
-        let keys =
-            self.party.cookies().all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
-        for session in keys.filter_map(|key| self.party.sessions().find(key)) {
-            self.end(session, SignOut::Local, request).await;
+    /// the id of a session may end it. Returns whether every instance obeys that.
+    async fn end_all(&self, headers: &HeaderMap, request: RequestRef<'_>) -> bool {
+        let mut is_confirmed = true;
+        for key in self.keys(headers) {
+            is_confirmed &= match self.party.sessions().find(key).await {
+                Ok(Some(session)) => self.end(session, SignOut::Local, request).await,
+                Ok(None) => true,
+                Err(StoreUnavailable) => self.party.sessions().remove(key).await.is_confirmed,
+            };
         }
+        is_confirmed
     }
 
-    /// Ends a session; counts and logs that. Its tokens are revoked, except with `sign_out: local`.
-    async fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) {
-        self.party.sessions().remove(session.key()).await;
+    /// Ends the session of a request, which cannot be looked up now. Returns whether every instance obeys that.
+    async fn end_unseen(&self, headers: &HeaderMap) -> bool {
+        self.party.metrics().signed_out(SignOut::Local);
+        let mut is_confirmed = true;
+        for key in self.keys(headers) {
+            is_confirmed &= self.party.sessions().remove(key).await.is_confirmed;
+        }
+        is_confirmed
+    }
+
+    fn keys(&self, headers: &HeaderMap) -> Vec<SessionKey> {
+        let sent = self.party.cookies().all_sent(headers, Name::Session);
+        sent.filter_map(SessionKey::of_cookie).collect()
+    }
+
+    /// Ends a session; counts and logs that. Its tokens are revoked, except with `sign_out: local`. Returns whether every
+    /// instance obeys that.
+    async fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) -> bool {
+        let removed = self.party.sessions().remove(session.key()).await;
         self.party.metrics().signed_out(kind);
         let (identity, key) = (&session.data().identity, session.key());
         audit::signed_out(&identity.provider, &identity.subject, &key, kind.as_str(), request);
@@ -100,6 +134,7 @@ impl Login {
                 providers::SignOut::Local => {}
             }
         }
+        removed.is_confirmed
     }
 
     /// The target of a sign-out at the provider, from the `state` that the provider returns.

@@ -32,6 +32,9 @@ texts_in_english! {
     stay_signed_in: "Stay signed in",
     signed_out_title: "You are signed out",
     signed_out_text: "You can close this window. If other people use this computer, close the browser too.",
+    sign_out_unconfirmed_title: "Your sign-out is not complete yet",
+    sign_out_unconfirmed_text: "You are signed out here, but other servers of this site may not know that yet. They will \
+        learn it as soon as they can be reached. If other people use this computer, close the browser too.",
     confirm_sign_out_title: "Sign out?",
     confirm_sign_out_text: "Another page sent you here. Do you want to sign out?",
     sign_out_at_provider_title: "You are signed out of this site",
@@ -72,6 +75,7 @@ texts_in_english! {
     sign_in_wrong_redirect_uri: "The sign-in service sent its answer to the wrong address.",
     sign_in_denied_by_provider: "The sign-in service did not allow the sign-in.",
     sign_in_account_too_large: "Your account has more data, such as groups, than this site accepts.",
+    sign_in_store_unavailable: "This site cannot store at the moment that you are signed in.",
     sign_in_too_many_failures: "There were too many failed attempts from your network. Please wait a moment.",
     sign_in_unusable_response: "The sign-in service sent an answer that this site cannot use.",
     provider_unavailable_title: "The sign-in service does not answer",

@@ -35,6 +35,10 @@ texts! {
     signed_out_title: "Sie sind abgemeldet",
     signed_out_text: "Sie können dieses Fenster schließen. Wenn auch andere diesen Computer benutzen, schließen Sie \
         bitte den ganzen Browser.",
+    sign_out_unconfirmed_title: "Ihre Abmeldung ist noch nicht vollständig",
+    sign_out_unconfirmed_text: "Hier sind Sie abgemeldet, aber andere Server dieser Website wissen das vielleicht noch \
+        nicht. Sie erfahren es, sobald sie erreichbar sind. Wenn auch andere diesen Computer benutzen, schließen Sie \
+        bitte auch den Browser.",
     confirm_sign_out_title: "Abmelden?",
     confirm_sign_out_text: "Eine andere Seite hat Sie hierher weitergeleitet. Möchten Sie sich abmelden?",
     sign_out_at_provider_title: "Sie sind von dieser Website abgemeldet",
@@ -79,6 +83,7 @@ texts! {
     sign_in_wrong_redirect_uri: "Der Anmeldedienst hat seine Antwort an die falsche Adresse gesendet.",
     sign_in_denied_by_provider: "Der Anmeldedienst hat die Anmeldung nicht zugelassen.",
     sign_in_account_too_large: "Ihr Konto enthält mehr Daten, etwa Gruppen, als diese Website annimmt.",
+    sign_in_store_unavailable: "Diese Website kann Ihre Anmeldung im Augenblick nicht speichern.",
     sign_in_too_many_failures: "Aus Ihrem Netzwerk gab es zu viele fehlgeschlagene Versuche. Bitte warten Sie einen \
         Moment.",
     sign_in_unusable_response: "Der Anmeldedienst hat eine Antwort gesendet, mit der diese Website nichts anfangen kann.",

@@ -34,6 +34,9 @@ texts! {
     stay_signed_in: "로그인 상태 유지",
     signed_out_title: "로그아웃되었습니다",
     signed_out_text: "이 창을 닫아도 됩니다. 여러 사람이 함께 쓰는 컴퓨터라면 브라우저도 종료하세요.",
+    sign_out_unconfirmed_title: "로그아웃이 아직 끝나지 않았습니다",
+    sign_out_unconfirmed_text: "여기서는 로그아웃되었지만, 이 사이트의 다른 서버는 아직 모를 수 있습니다. 연결되는 대로 전달됩니다. \
+        여러 사람이 함께 쓰는 컴퓨터라면 브라우저도 종료하세요.",
     confirm_sign_out_title: "로그아웃할까요?",
     confirm_sign_out_text: "다른 페이지에서 이곳으로 연결되었습니다. 로그아웃하시겠습니까?",
     sign_out_at_provider_title: "이 사이트에서 로그아웃되었습니다",
@@ -71,6 +74,7 @@ texts! {
     sign_in_wrong_redirect_uri: "로그인 서비스가 잘못된 주소로 응답을 보냈습니다.",
     sign_in_denied_by_provider: "로그인 서비스가 로그인을 허용하지 않았습니다.",
     sign_in_account_too_large: "계정에 포함된 그룹 등의 정보가 이 사이트에서 처리할 수 있는 양보다 많습니다.",
+    sign_in_store_unavailable: "지금은 이 사이트에서 로그인 상태를 저장할 수 없습니다.",
     sign_in_too_many_failures: "사용 중인 네트워크에서 실패한 시도가 너무 많습니다. 잠시 기다려 주세요.",
     sign_in_unusable_response: "로그인 서비스가 이 사이트에서 처리할 수 없는 응답을 보냈습니다.",
     provider_unavailable_title: "로그인 서비스가 응답하지 않습니다",

@@ -9,6 +9,7 @@ mod error;
 mod german;
 mod korean;
 mod language;
+mod logo;
 mod negotiate;
 mod reason;
 mod reference;
@@ -19,8 +20,6 @@ mod style;
 mod texts;
 mod view;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
     CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
     WWW_AUTHENTICATE,
@@ -32,11 +31,12 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 pub use error::Forbidden;
 pub use language::{Language, Languages, ReplaceError};
+pub use logo::Logo;
 pub use negotiate::{Format, ResponseContext};
 pub use reason::{DenialReason, SignInReason};
 pub use response::{harden, plain_text, redirect};
 pub use sign_in::{Choice, SignInFailure};
-pub use sign_out::SignOutAtProvider;
+pub use sign_out::{SignOutAtProvider, SignOutUnconfirmed};
 
 use crate::body::Body;
 use crate::clock::Clock;
@@ -58,15 +58,6 @@ pub struct Brand {
     pub style: Option<String>,
     /// The texts in every language.
     pub texts: Languages,
-}
-
-/// A picture.
-#[derive(Clone, Debug)]
-pub struct Logo {
-    /// `image/svg+xml`, `image/png`, `image/jpeg` or `image/webp`.
-    pub content_type: &'static str,
-    /// The file's content.
-    pub bytes: Vec<u8>,
 }
 
 /// A page and its data. Every address is ready for the visitor's browser.
@@ -94,6 +85,8 @@ pub enum Page<'a> {
         /// The address of a new sign-in; `None` if this host has no application.
         sign_in: Option<&'a str>,
     },
+    /// The session is over here, and maybe not at other instances.
+    SignOutUnconfirmed(SignOutUnconfirmed<'a>),
     /// A question before a sign-out that another site may have started.
     ConfirmSignOut {
         /// The address that the button posts to.
@@ -297,6 +290,7 @@ impl Page<'_> {
             Self::SignInRequired { login_url } => sign_in::required(texts, login_url),
             Self::SessionEnded { login_url } => sign_in::session_ended(texts, login_url),
             Self::SignedOut { sign_in } => sign_out::signed_out(texts, *sign_in),
+            Self::SignOutUnconfirmed(page) => sign_out::unconfirmed(texts, page),
             Self::ConfirmSignOut { action } => sign_out::confirm(texts, action),
             Self::SignOutAtProvider(page) => sign_out::at_provider(texts, page),
             Self::SignInFailed(failure) => sign_in::failed(texts, failure),
@@ -317,6 +311,7 @@ impl Page<'_> {
             }
             Self::SignIn { .. }
             | Self::SignedOut { .. }
+            | Self::SignOutUnconfirmed(_)
             | Self::ConfirmSignOut { .. }
             | Self::SignOutAtProvider(_)
             | Self::Forbidden(_)
@@ -343,6 +338,7 @@ impl Page<'_> {
             | Self::SignInRequired { .. }
             | Self::SessionEnded { .. }
             | Self::SignedOut { .. }
+            | Self::SignOutUnconfirmed(_)
             | Self::Forbidden(_)
             | Self::SignInFailed(_)
             | Self::DeniedNetwork
@@ -352,12 +348,6 @@ impl Page<'_> {
             | Self::RedirectLoop
             | Self::Status(_) => FormAction::None,
         }
-    }
-}
-
-impl Logo {
-    fn data_url(&self) -> String {
-        format!("data:{};base64,{}", self.content_type, STANDARD.encode(&self.bytes))
     }
 }
 

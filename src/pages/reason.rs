@@ -38,6 +38,8 @@ pub enum SignInReason {
     DeniedByProvider,
     /// The account has more data than a session may hold.
     AccountTooLarge,
+    /// The session cannot be looked up or stored.
+    StoreUnavailable,
     /// The client's address failed too often.
     TooManyFailures,
     /// The provider's answer breaks a rule of the standard, or lacks a claim.

@@ -137,6 +137,7 @@ fn explain<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> Explanation<'a>
         SignInReason::WrongRedirectUri => again(&texts.sign_in_wrong_redirect_uri),
         SignInReason::DeniedByProvider => again(&texts.sign_in_denied_by_provider),
         SignInReason::AccountTooLarge => again(&texts.sign_in_account_too_large),
+        SignInReason::StoreUnavailable => again(&texts.sign_in_store_unavailable),
         SignInReason::TooManyFailures => again(&texts.sign_in_too_many_failures),
         SignInReason::UnusableResponse => again(&texts.sign_in_unusable_response),
     }

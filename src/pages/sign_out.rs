@@ -23,6 +23,13 @@ pub struct SignOutAtProvider<'a> {
     pub skip: &'a str,
 }
 
+/// A sign-out that other instances may not obey yet.
+#[derive(Clone, Copy, Debug)]
+pub struct SignOutUnconfirmed<'a> {
+    /// The provider's name, and where the user signs out there too.
+    pub at_provider: Option<(&'a str, &'a str)>,
+}
+
 impl<'a> SignOutAtProvider<'a> {
     pub(super) fn exposed_fields(&self) -> Vec<(&'static str, &'a str)> {
         self.fields.iter().map(|(name, value)| (*name, value.expose())).collect()
@@ -37,6 +44,20 @@ pub(super) fn signed_out<'a>(texts: &'a Texts, sign_in: Option<&'a str>) -> View
         text: vec![(&*texts.signed_out_text).into()],
         failed: &[],
         actions: sign_in.map(again).into_iter().collect(),
+    }
+}
+
+pub(super) fn unconfirmed<'a>(texts: &'a Texts, page: &SignOutUnconfirmed<'a>) -> View<'a> {
+    let at_provider = |(provider, href)| {
+        let text = fill(&texts.sign_out_at_provider_button, &[("provider", provider)]);
+        Action::new(ActionKind::Primary, text, href)
+    };
+    View {
+        error: Some("sign_out_unconfirmed"),
+        title: &texts.sign_out_unconfirmed_title,
+        text: vec![(&*texts.sign_out_unconfirmed_text).into()],
+        failed: &[],
+        actions: page.at_provider.map(at_provider).into_iter().collect(),
     }
 }
 

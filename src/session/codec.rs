@@ -140,10 +140,14 @@ impl Timeline {
     }
 }
 
-/// Appends a session to `bytes`.
-pub fn encode(session: &Session, timeline: Timeline, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let data = session.data();
-    let SessionData { identity, baseline, tokens, .. } = &**data;
+/// Appends a session with this data to `bytes`.
+pub fn encode(
+    session: &Session,
+    data: &SessionData,
+    timeline: Timeline,
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    let SessionData { identity, baseline, tokens, .. } = data;
     let Times { began, ends, used } = session.times();
     let record = Record {
         key: session.key().bytes(),
@@ -388,7 +392,7 @@ mod tests {
 
     fn encoded(session: &Session, clock: &Clock) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode(session, Timeline::now(clock), &mut bytes).unwrap();
+        encode(session, &session.data(), Timeline::now(clock), &mut bytes).unwrap();
         bytes
     }
 

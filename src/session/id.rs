@@ -2,6 +2,9 @@
 //! Invariant: the browser holds the id, the table holds only its hash. Neither a memory dump nor the time of
 //! a lookup reveals an id.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::random;
@@ -10,8 +13,14 @@ use crate::random;
 pub struct SessionId(String);
 
 /// The key of a session in the table: the SHA-256 of the id's text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionKey([u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionKey {
+    half: KeyHalf,
+    rest: [u8; 16],
+}
+
+/// The first half of a key: enough to recognise a session, and not enough to find it by its cookie.
+pub type KeyHalf = [u8; 16];
 
 impl SessionId {
     /// Generates an id. An id is never taken from a browser.
@@ -40,31 +49,49 @@ impl SessionKey {
     fn of(id: &str) -> Self {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, id.as_bytes()).as_ref());
-        Self(key)
+        Self::of_bytes(key)
     }
 
     /// The bytes, for a store.
     pub(super) fn bytes(self) -> [u8; 32] {
-        self.0
+        let mut bytes = [0; 32];
+        let (half, rest) = bytes.split_at_mut(16);
+        half.copy_from_slice(&self.half);
+        rest.copy_from_slice(&self.rest);
+        bytes
     }
 
     /// The reverse of [`Self::bytes`].
     pub(super) fn of_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        let (mut half, mut rest) = ([0; 16], [0; 16]);
+        half.copy_from_slice(bytes.split_at(16).0);
+        rest.copy_from_slice(bytes.split_at(16).1);
+        Self { half, rest }
     }
 
     /// The first 16 bytes: enough to recognise a session.
-    pub fn half(&self) -> [u8; 16] {
-        let mut half = [0; 16];
-        half.copy_from_slice(self.0.split_at(16).0);
-        half
+    pub fn half(&self) -> KeyHalf {
+        self.half
+    }
+}
+
+/// No two of 2^64 sessions have the same half, so that the table finds a session by it, too.
+impl Borrow<KeyHalf> for SessionKey {
+    fn borrow(&self) -> &KeyHalf {
+        &self.half
+    }
+}
+
+impl Hash for SessionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.half.hash(state);
     }
 }
 
 impl std::fmt::Debug for SessionKey {
     /// Eight characters: enough to follow a session through a log, not to look it up.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.half.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

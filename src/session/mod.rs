@@ -12,25 +12,29 @@ mod ended;
 mod id;
 pub mod redis;
 pub mod refresh;
+mod refresh_turn;
 pub mod seal;
+mod sessions;
 mod settings;
 pub mod size_limit;
 pub mod snapshot;
 pub mod table;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
 pub use data::{Freshness, SessionData, Tokens};
-pub use id::{SessionId, SessionKey};
+pub use id::{KeyHalf, SessionId, SessionKey};
+pub use sessions::{Removed, Sessions, StoreUnavailable};
 pub use settings::{CookieSettings, Persistence, SameSite, Settings, Store};
 
 use crate::clock::Moment;
 use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::end_signal::EndSignal;
+use crate::session::redis::Reading;
 use crate::session::refresh::Refreshing;
 
 /// Names the provider of a sign-in, also after a restart. Unlike an ID, it names no other provider under a changed
@@ -50,6 +54,8 @@ pub struct Session {
     data: ArcSwap<SessionData>,
     refreshing: Refreshing,
     end_signal: EndSignal,
+    /// What is known of its record, if it has one in Redis.
+    reading: OnceLock<Box<Reading>>,
     upstream_connections: Arc<AtomicUsize>,
 }
 
@@ -91,6 +97,7 @@ impl Session {
             data: ArcSwap::from_pointee(data),
             refreshing: Refreshing::default(),
             end_signal: EndSignal::default(),
+            reading: OnceLock::new(),
             upstream_connections: Arc::default(),
         }
     }
@@ -158,6 +165,25 @@ impl Session {
     /// Counts the connections to upstreams that its requests hold.
     pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
         &self.upstream_connections
+    }
+
+    /// Counts as used at this moment, if it was not used later.
+    fn used_at_least(&self, used: Moment) {
+        self.used.fetch_max(used.as_millis(), Ordering::Relaxed);
+    }
+
+    fn reading(&self) -> Option<&Reading> {
+        self.reading.get().map(|reading| &**reading)
+    }
+
+    /// The first call counts.
+    fn set_reading(&self, reading: Reading) {
+        self.reading.get_or_init(|| Box::new(reading));
+    }
+
+    /// Holds what a newer reading of the same session holds.
+    fn replace_with(&self, newer: &Self) {
+        self.data.store(newer.data.load_full());
     }
 
     fn replace(&self, data: SessionData) {

@@ -12,9 +12,12 @@ use crate::clock::{Clock, Moment};
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
+use crate::session::refresh_turn::{NoTurn, Rejected, Replaced};
+use crate::session::sessions::RefreshTurn;
 use crate::session::size_limit::{SizeLimit, TooLarge};
-use crate::session::table::SessionTable;
-use crate::session::{Freshness, Session, SessionData, Settings, Tokens};
+use crate::session::{
+    Freshness, Session, SessionData, Sessions, Settings, StoreUnavailable, Tokens,
+};
 use crate::single_flight::{SingleFlight, Started, Waiter};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Limit, Metrics};
@@ -68,7 +71,7 @@ pub enum RefreshEffect {
 /// Runs the refreshes of all sessions.
 #[derive(Clone, Debug)]
 pub struct Refresher {
-    table: SessionTable,
+    sessions: Sessions,
     clock: Clock,
     refresh_before: Duration,
     recheck: Option<Duration>,
@@ -80,6 +83,14 @@ pub struct Refresher {
 /// A refresh under way, or its effect.
 #[derive(Debug)]
 pub struct Flight(Result<Waiter<RefreshEffect>, RefreshEffect>);
+
+/// What a refresh came to.
+struct Settled {
+    effect: RefreshEffect,
+    /// No refresh for this long.
+    pause: Option<Duration>,
+    failed: bool,
+}
 
 /// The refresh of one session.
 pub(super) type Refreshing = SingleFlight<RefreshState, RefreshEffect>;
@@ -96,7 +107,7 @@ pub(super) struct RefreshState {
 impl Refresher {
     /// `tasks` owns the refreshes; the process waits for it before it ends.
     pub fn new(
-        table: SessionTable,
+        sessions: Sessions,
         clock: Clock,
         settings: &Settings,
         size_limit: Arc<SizeLimit>,
@@ -104,7 +115,7 @@ impl Refresher {
         metrics: Arc<Metrics>,
     ) -> Self {
         let Settings { refresh_before, recheck, .. } = *settings;
-        Self { table, clock, refresh_before, recheck, size_limit, tasks, metrics }
+        Self { sessions, clock, refresh_before, recheck, size_limit, tasks, metrics }
     }
 
     /// Joins the refresh under way, or starts `renew`. `judged` is the data that the caller found due for a
@@ -113,15 +124,15 @@ impl Refresher {
         &self,
         session: &Arc<Session>,
         judged: &Arc<SessionData>,
-        renew: impl FnOnce(Arc<SessionData>) -> F,
+        renew: impl FnOnce(Arc<SessionData>) -> F + Send + 'static,
     ) -> Flight
     where
         F: Future<Output = RefreshOutcome> + Send + 'static,
     {
         let state = session.refreshing.lock();
-        // Under the lock: a sign-out first removes the session and then waits for the refresh under way. So no
+        // Under the lock: a sign-out first ends the session and then waits for the refresh under way. So no
         // refresh can start after it and store a token that is never revoked.
-        if !self.table.contains(session.key()) {
+        if session.end_signal().is_given() {
             return Flight(Err(RefreshEffect::Ended));
         }
         if let Some(flight) = state.under_way() {
@@ -134,67 +145,42 @@ impl Refresher {
             return Flight(Err(RefreshEffect::Kept));
         }
         let (call, flight) = state.start();
-        let (renewal, session, refresher) =
-            (renew(Arc::clone(judged)), Arc::clone(session), self.clone());
+        let (judged, session, refresher) = (Arc::clone(judged), Arc::clone(session), self.clone());
         self.tasks.spawn(async move {
-            refresher.settle(&session, call, renewal.await).await;
+            let settled = refresher.in_turn(&session, &judged, renew).await;
+            refresher.finish(&session, call, settled);
         });
         Flight(Ok(flight))
     }
 
-    /// Stores what a refresh returned; only then the next one can start.
-    async fn settle(
+    /// Refreshes a session, unless another instance does that or has done it.
+    async fn in_turn<F>(
         &self,
-        session: &Session,
-        call: Started<RefreshEffect>,
-        renewal: RefreshOutcome,
-    ) {
-        let failed = matches!(renewal, RefreshOutcome::Unavailable);
-        let (effect, pause) = match renewal {
-            RefreshOutcome::Renewed(refreshed) => match self.store(session, *refreshed) {
-                Ok(()) => {
-                    let freshness = session.data().tokens.freshness(self.clock.moment());
-                    // A token that has expired on arrival would be refreshed with every request.
-                    let pause = (freshness == Freshness::Expired).then_some(PAUSE);
-                    (RefreshEffect::Renewed, pause)
-                }
-                // SECURITY: with its old claims the session would keep groups that the user has lost.
-                Err(error) => {
-                    self.end_too_large(session, error).await;
-                    (RefreshEffect::Ended, Some(PAUSE))
-                }
-            },
-            RefreshOutcome::Confirmed(claims) => match self.confirm(session, claims) {
-                Ok(()) => (RefreshEffect::Kept, None),
-                Err(error) => {
-                    self.end_too_large(session, error).await;
-                    (RefreshEffect::Ended, Some(PAUSE))
-                }
-            },
-            RefreshOutcome::NotAsked => {
-                let held = session.data();
-                let tokens = Tokens { due: None, ..held.tokens.clone() };
-                let (identity, baseline) = (held.identity.clone(), held.baseline.clone());
-                session.replace(SessionData::new(identity, baseline, tokens));
-                self.table.changed();
-                (RefreshEffect::Kept, None)
-            }
-            RefreshOutcome::Rejected => {
-                self.table.remove(session.key()).await;
-                (RefreshEffect::Ended, Some(PAUSE))
-            }
-            RefreshOutcome::Unavailable => {
-                let has_refresh_token = session.data().tokens.refresh_token.is_some();
-                (
-                    RefreshEffect::Kept,
-                    Some(if has_refresh_token { PAUSE } else { self.recheck_pause() }),
-                )
-            }
+        session: &Arc<Session>,
+        judged: &Arc<SessionData>,
+        renew: impl FnOnce(Arc<SessionData>) -> F,
+    ) -> Settled
+    where
+        F: Future<Output = RefreshOutcome>,
+    {
+        let turn = match self.sessions.refresh_turn(session, judged).await {
+            Ok(turn) => turn,
+            Err(NoTurn::Refreshed) => return Settled::now(RefreshEffect::Renewed),
+            Err(NoTurn::Ended) => return Settled::now(RefreshEffect::Ended),
+            Err(NoTurn::Unavailable) => return Settled::failed(PAUSE),
         };
+        let renewal = turn.keep_during(renew(Arc::clone(judged))).await;
+        let settled = self.settle(session, &turn, renewal).await;
+        turn.end().await;
+        settled
+    }
+
+    /// Ends the refresh: only then the next one can start.
+    fn finish(&self, session: &Session, call: Started<RefreshEffect>, settled: Settled) {
+        let Settled { effect, pause, failed } = settled;
         // SECURITY: a user who signed out during the refresh is signed out for every waiter, whatever the
         // provider answered.
-        let alive = self.table.contains(session.key());
-        let effect = if alive { effect } else { RefreshEffect::Ended };
+        let effect = if session.end_signal().is_given() { RefreshEffect::Ended } else { effect };
         session.refreshing.finish(call, |state| {
             state.not_before = pause.map(|pause| self.clock.moment().after(pause));
             state.failed = failed;
@@ -202,16 +188,82 @@ impl Refresher {
         });
     }
 
-    async fn end_too_large(&self, session: &Session, error: TooLarge) {
-        let (key, held) = (session.key(), Arc::clone(&session.data()));
-        let Identity { provider, subject, .. } = &held.identity;
-        tracing::warn!(%provider, session = ?key, %error, "session ended: its refresh is over session.max_bytes");
-        audit::ended_by_refresh(provider, subject, &key, "too_large");
-        session.receipt().reject(&error.to_string());
-        self.table.remove(key).await;
+    /// Stores what a refresh returned.
+    async fn settle(
+        &self,
+        session: &Arc<Session>,
+        turn: &RefreshTurn,
+        renewal: RefreshOutcome,
+    ) -> Settled {
+        match renewal {
+            RefreshOutcome::Renewed(refreshed) => {
+                let data = self.renewed(session, *refreshed);
+                let settled = self.replace(session, turn, data, RefreshEffect::Renewed).await;
+                let freshness = session.data().tokens.freshness(self.clock.moment());
+                // A token that has expired on arrival would be refreshed with every request.
+                match settled.effect == RefreshEffect::Renewed && freshness == Freshness::Expired {
+                    true => Settled { pause: Some(PAUSE), ..settled },
+                    false => settled,
+                }
+            }
+            RefreshOutcome::Confirmed(claims) => {
+                let data = self.confirmed(session, claims);
+                self.replace(session, turn, data, RefreshEffect::Kept).await
+            }
+            RefreshOutcome::NotAsked => {
+                let held = session.data();
+                let tokens = Tokens { due: None, ..held.tokens.clone() };
+                let (identity, baseline) = (held.identity.clone(), held.baseline.clone());
+                let data = SessionData::new(identity, baseline, tokens);
+                drop(held);
+                self.replace(session, turn, Ok(data), RefreshEffect::Kept).await
+            }
+            RefreshOutcome::Rejected => self.end(session, turn).await,
+            RefreshOutcome::Unavailable => {
+                let has_refresh_token = session.data().tokens.refresh_token.is_some();
+                Settled::failed(if has_refresh_token { PAUSE } else { self.recheck_pause() })
+            }
+        }
     }
 
-    fn store(&self, session: &Session, refreshed: RefreshedTokens) -> Result<(), TooLarge> {
+    /// Stores new data. `effect` is what that means for the session.
+    async fn replace(
+        &self,
+        session: &Arc<Session>,
+        turn: &RefreshTurn,
+        data: Result<SessionData, TooLarge>,
+        effect: RefreshEffect,
+    ) -> Settled {
+        let data = match data {
+            Ok(data) => data,
+            // SECURITY: with its old claims the session would keep groups that the user has lost.
+            Err(error) => {
+                report_too_large(session, error);
+                return self.end(session, turn).await;
+            }
+        };
+        match self.sessions.replace(session, data, turn).await {
+            Ok(Replaced::Stored) => Settled::now(effect),
+            Ok(Replaced::Superseded) => Settled::now(RefreshEffect::Renewed),
+            Ok(Replaced::Ended) => Settled::now(RefreshEffect::Ended),
+            Err(StoreUnavailable) => Settled::failed(PAUSE),
+        }
+    }
+
+    /// Ends a session, unless another instance has refreshed it.
+    async fn end(&self, session: &Arc<Session>, turn: &RefreshTurn) -> Settled {
+        match self.sessions.reject(session, turn).await {
+            Rejected::Ended => Settled { pause: Some(PAUSE), ..Settled::now(RefreshEffect::Ended) },
+            Rejected::Superseded => Settled::now(RefreshEffect::Renewed),
+            Rejected::InDoubt => Settled::failed(PAUSE),
+        }
+    }
+
+    fn renewed(
+        &self,
+        session: &Session,
+        refreshed: RefreshedTokens,
+    ) -> Result<SessionData, TooLarge> {
         let set = refreshed.tokens;
         let answered = set.requested_at;
         let before = session.data();
@@ -227,7 +279,7 @@ impl Refresher {
         .due_within(refreshed.baseline.stale_since.map(|_| STALE_PAUSE), answered);
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = refreshed.identity.unwrap_or_else(|| before.identity.clone());
-        self.replace(session, identity, refreshed.baseline, tokens)
+        self.fit(identity, refreshed.baseline, tokens)
     }
 
     fn recheck_pause(&self) -> Duration {
@@ -235,11 +287,11 @@ impl Refresher {
     }
 
     /// Keeps the tokens and their expiry.
-    fn confirm(
+    fn confirmed(
         &self,
         session: &Session,
         claims: Option<Box<ConfirmedClaims>>,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<SessionData, TooLarge> {
         let before = session.data();
         let tokens = Tokens { due: None, ..before.tokens.clone() };
         let tokens = tokens.due_within(self.recheck, self.clock.moment());
@@ -247,26 +299,41 @@ impl Refresher {
             Some(claims) => (claims.identity, claims.baseline),
             None => (before.identity.clone(), before.baseline.clone()),
         };
-        self.replace(session, identity, baseline, tokens)
+        self.fit(identity, baseline, tokens)
     }
 
-    fn replace(
+    fn fit(
         &self,
-        session: &Session,
         identity: Identity,
         baseline: RefreshBaseline,
         tokens: Tokens,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<SessionData, TooLarge> {
         let subject = Arc::clone(&identity.subject);
         let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
             let detail = format_args!("the session of {subject:?} is refreshed without {dropped}");
             self.metrics.limit_hit(Limit::SessionBytes, detail);
         }
-        session.replace(data);
-        self.table.changed();
-        Ok(())
+        Ok(data)
     }
+}
+
+impl Settled {
+    fn now(effect: RefreshEffect) -> Self {
+        Self { effect, pause: None, failed: false }
+    }
+
+    fn failed(pause: Duration) -> Self {
+        Self { effect: RefreshEffect::Kept, pause: Some(pause), failed: true }
+    }
+}
+
+fn report_too_large(session: &Session, error: TooLarge) {
+    let (key, held) = (session.key(), Arc::clone(&session.data()));
+    let Identity { provider, subject, .. } = &held.identity;
+    tracing::warn!(%provider, session = ?key, %error, "session ended: its refresh is over session.max_bytes");
+    audit::ended_by_refresh(provider, subject, &key, "too_large");
+    session.receipt().reject(&error.to_string());
 }
 
 impl Session {
@@ -312,7 +379,7 @@ mod tests {
     use super::*;
     use crate::identity::tests::person;
     use crate::secret::Secret;
-    use crate::session::table::SessionMaps;
+    use crate::session::table::{SessionMaps, SessionTable};
     use crate::session::tests::{baseline, session, token_set};
     use crate::session::{CookieSettings, Store};
 
@@ -345,7 +412,8 @@ mod tests {
         let limit = SizeLimit { max_bytes: settings.max_bytes, ..SizeLimit::default() };
         let (limit, tasks) = (Arc::new(limit), TaskTracker::new());
         let metrics = Arc::new(Metrics::default());
-        let refresher = Refresher::new(table, clock.clone(), &settings, limit, tasks, metrics);
+        let sessions = Sessions::in_memory(table);
+        let refresher = Refresher::new(sessions, clock.clone(), &settings, limit, tasks, metrics);
         Bench { refresher, session, clock }
     }
 
@@ -537,7 +605,7 @@ mod tests {
         let bench = bench();
         let stream = bench.session.end_signal().token();
         assert_eq!(bench.refresh_with(RefreshOutcome::Rejected).await, RefreshEffect::Ended);
-        assert!(stream.is_cancelled() && bench.refresher.table.is_empty());
+        assert!(stream.is_cancelled() && bench.refresher.sessions.is_empty());
     }
 
     #[tokio::test]
@@ -550,17 +618,17 @@ mod tests {
                 gone.notified().await;
                 renewal
             });
-            bench.refresher.table.remove(bench.session.key()).await;
+            bench.refresher.sessions.remove(bench.session.key()).await;
             go.notify_one();
             assert_eq!(flight.effect().await, RefreshEffect::Ended);
-            assert!(bench.refresher.table.is_empty());
+            assert!(bench.refresher.sessions.is_empty());
         }
     }
 
     #[tokio::test]
     async fn session_that_has_ended_is_not_refreshed() {
         let bench = bench();
-        bench.refresher.table.remove(bench.session.key()).await;
+        bench.refresher.sessions.remove(bench.session.key()).await;
         let held = bench.held();
         let late = bench.refresher.refresh(&bench.session, &held, |_| async {
             panic!("sends a refresh token that was revoked");
@@ -595,7 +663,7 @@ mod tests {
         assert!(counted.contains("limit_hits_total{limit=\"session_bytes\"} 1"), "{counted}");
         let larger = token_set("new", 300, Some(&"r".repeat(1024)));
         assert_eq!(bench.refresh_with(renewed(larger, None)).await, RefreshEffect::Ended);
-        assert!(bench.refresher.table.is_empty());
+        assert!(bench.refresher.sessions.is_empty());
     }
 
     #[tokio::test]

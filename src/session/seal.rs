@@ -20,6 +20,9 @@ pub struct Roots {
 #[derive(Clone, Debug)]
 pub struct Root(Prk);
 
+/// Names the root that sealed a text.
+pub type KeyId = [u8; 8];
+
 /// The text was not sealed by this gateway for this purpose, or it was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not sealed by this gateway for this purpose")]
@@ -40,6 +43,11 @@ impl Roots {
         &self.newest
     }
 
+    /// The root with this ID.
+    pub fn by_id(&self, id: KeyId) -> Option<&Root> {
+        self.all().find(|root| root.id() == id)
+    }
+
     /// All roots that open, newest first.
     pub fn all(&self) -> impl Iterator<Item = &Root> {
         std::iter::once(&self.newest).chain(&self.older)
@@ -54,6 +62,11 @@ impl Root {
 
     fn of(secret: &[u8]) -> Self {
         Self(Salt::new(HKDF_SHA256, b"portcullis").extract(secret))
+    }
+
+    /// Names this root without revealing anything of it.
+    pub fn id(&self) -> KeyId {
+        self.derive(KEY_ID, b"").first_chunk().copied().unwrap_or_default()
     }
 
     /// Derives 32 bytes from this root, a purpose and a random value.
@@ -117,6 +130,8 @@ impl Root {
         )
     }
 }
+
+const KEY_ID: &str = "session snapshot: id of the key";
 
 /// Bytes by which a sealed text is longer.
 pub const TAG: usize = 16;

@@ -8,13 +8,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use http::HeaderMap;
 
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
-use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::ended::EndedQueue;
-use crate::session::{ProviderMark, Session, SessionKey, Settings};
+use crate::session::{KeyHalf, ProviderMark, Session, SessionKey, Settings};
 
 /// All sessions of this process, under the limits of one configuration. A clone has the same sessions.
 #[derive(Clone, Debug)]
@@ -100,6 +98,11 @@ impl SessionTable {
         Some(session)
     }
 
+    /// The session with this key, over or not.
+    pub(super) fn get(&self, key: SessionKey) -> Option<Arc<Session>> {
+        self.maps.sessions.get(&key).map(|entry| Arc::clone(entry.value()))
+    }
+
     /// After how long without a request a session ends.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
@@ -110,17 +113,19 @@ impl SessionTable {
     // one, and users of the old one would count as users of the new one.
     pub fn is_over(&self, session: &Session) -> bool {
         let now = self.maps.clock.moment();
-        session.is_over(now, self.idle_timeout)
-            || now >= session.began().after(self.lifetime)
-            || !self.providers.contains(&session.provider())
+        session.is_over(now, self.idle_timeout) || self.is_past_at(now, session)
     }
 
-    /// The session of a request's cookie, unless it is over.
-    pub fn of_request(&self, cookies: &Cookies, headers: &HeaderMap) -> Option<Arc<Session>> {
-        match cookies.sent(headers, Name::Session) {
-            Sent::Value(text) => self.find(SessionKey::of_cookie(text)?),
-            Sent::Nothing | Sent::Conflict => None,
-        }
+    /// The same, however long it was not used.
+    pub(super) fn is_past(&self, session: &Session) -> bool {
+        self.is_past_at(self.maps.clock.moment(), session)
+    }
+
+    /// The same at this moment.
+    pub(super) fn is_past_at(&self, now: Moment, session: &Session) -> bool {
+        session.is_over(now, None)
+            || now >= session.began().after(self.lifetime)
+            || !self.providers.contains(&session.provider())
     }
 
     /// Adds a session, and evicts the least recently used ones if a limit would be exceeded.
@@ -167,6 +172,37 @@ impl SessionTable {
             evicted += self.end_all(&self.least_recently_used(keys, surplus, None));
         }
         evicted
+    }
+
+    /// Adds a session that Redis has. Returns the one with its key that was there before, if there was one. If there
+    /// are too many, some that were not used for long are forgotten.
+    pub(super) fn cache(&self, session: Arc<Session>) -> Arc<Session> {
+        let key = session.key();
+        let session = Arc::clone(self.maps.sessions.entry(key).or_insert(session).value());
+        if self.len() > self.max_sessions {
+            self.forget_unused();
+        }
+        session
+    }
+
+    /// Removes one session in a hundred, so that many additions share the cost of a scan. Those that requests use stay:
+    /// there are not more of them than connections.
+    fn forget_unused(&self) {
+        let is_unused = |session: &Arc<Session>| Arc::strong_count(session) == 1;
+        let unused = self.maps.sessions.iter().filter(|entry| is_unused(entry.value()));
+        let unused = unused.map(|entry| *entry.key()).collect();
+        let surplus = self.len().saturating_sub(self.max_sessions);
+        for key in self.least_recently_used(unused, surplus + self.max_sessions / 100, None) {
+            self.maps.sessions.remove_if(&key, |_, session| is_unused(session));
+        }
+    }
+
+    /// Removes a session, which has not ended, if it is not used.
+    pub(super) fn forget(&self, session: &Arc<Session>) {
+        let is_it = |other: &Arc<Session>| Arc::ptr_eq(other, session);
+        // The table and the caller have it.
+        let is_unused = |other: &Arc<Session>| is_it(other) && Arc::strong_count(other) <= 2;
+        self.maps.sessions.remove_if(&session.key(), |_, other| is_unused(other));
     }
 
     /// Forgets all sessions, as if there had never been any.
@@ -230,12 +266,9 @@ impl SessionTable {
         Some((session, number))
     }
 
-    /// Ends the session whose key begins with this half. Scans the whole table.
-    pub async fn remove_by_half(&self, half: &[u8; 16]) -> Option<Arc<Session>> {
-        let mut keys = self.maps.sessions.iter().map(|entry| *entry.key());
-        let key = keys.find(|key| key.half() == *half);
-        drop(keys);
-        self.remove(key?).await
+    /// The session whose key begins with this half, over or not.
+    pub(super) fn by_half(&self, half: &KeyHalf) -> Option<Arc<Session>> {
+        self.maps.sessions.get(half).map(|entry| Arc::clone(entry.value()))
     }
 
     /// Whether a session is in the table.

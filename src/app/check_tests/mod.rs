@@ -69,7 +69,7 @@ impl Gateway {
         let tokens = Tokens::new(set, Duration::from_secs(60));
         let data = SessionData::new(person("alice"), baseline("alice"), tokens);
         let provider = app.party.providers().all()[0].fingerprint();
-        app.party.sessions().insert(Arc::new(Session::new(&id, provider, data, now, hour)));
+        app.party.sessions().table().insert(Arc::new(Session::new(&id, provider, data, now, hour)));
         let cookie = format!("__Host-portcullis={}", id.expose());
         Self { app, cookie }
     }

@@ -161,7 +161,7 @@ impl Endpoints {
         let visitor = if matches!(route.allow, Policy::Public) && narrowing.is_none() {
             Visitor::Stranger
         } else {
-            self.gate.identify(request.authentication(), headers).await
+            self.gate.identify(request.authentication(), headers).await?
         };
         match decide(&request, visitor) {
             Decision::Allow(permit) => {

@@ -38,7 +38,7 @@ impl Endpoints {
     ) -> Result<Answered, Error> {
         // SECURITY: a peer that may describe any request could describe an allowed one, and send another.
         let Some(client) = self.clients.of_peer(call.client.peer()) else {
-            return Err(self.undeclared(call));
+            return Err(self.undeclared(call).await);
         };
         let subrequest = self.subrequest(client, mode, suffix, call);
         // By reference: a copy would enlarge the future.
@@ -80,12 +80,13 @@ impl Endpoints {
 
     /// The error for a peer that is not declared. It says nothing new to an attacker; the log says to the
     /// operator which line may be missing.
-    fn undeclared(&self, call: Call<'_>) -> Error {
+    async fn undeclared(&self, call: Call<'_>) -> Error {
         let fault = SubrequestError::Undeclared;
         self.report_undeclared(call.client.peer(), call.client.request_id());
-        match self.party.session(call.headers) {
-            Some(_) => fault.into(),
-            None => {
+        match self.party.session(call.headers).await {
+            Ok(Some(_)) => fault.into(),
+            Err(unavailable) => unavailable.into(),
+            Ok(None) => {
                 let login_url = self.party.site().own_url("/start");
                 Error::NotSignedIn { login_url, at_stake: AtStake::Nothing, cookies: None }
             }

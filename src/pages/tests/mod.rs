@@ -3,6 +3,8 @@
 mod texts;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http_body_util::BodyExt as _;
 use serde_json::Value as Json;
@@ -62,6 +64,10 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (401, Page::SignInRequired { login_url: &href }),
         (401, Page::SessionEnded { login_url: &href }),
         (200, Page::SignedOut { sign_in: Some(&href) }),
+        (
+            503,
+            Page::SignOutUnconfirmed(SignOutUnconfirmed { at_provider: Some(("Company", &href)) }),
+        ),
         (200, Page::ConfirmSignOut { action: &href }),
         (200, Page::SignOutAtProvider(sign_out)),
         (403, Page::Forbidden(forbidden)),

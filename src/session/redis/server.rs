@@ -58,6 +58,12 @@ struct Connection {
     ended: Notify,
 }
 
+impl std::fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisServer").finish_non_exhaustive()
+    }
+}
+
 impl RedisServer {
     /// A server without connection, and its notices in the order in which they arrive.
     pub fn new(

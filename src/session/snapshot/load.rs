@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, UnixTime};
 use crate::session::codec::{Decoder, Timeline, Unreadable};
-use crate::session::seal::Roots;
-use crate::session::snapshot::sealed_stream::{KeyId, OpeningReader, StreamError, StreamHeader};
+use crate::session::seal::{KeyId, Roots};
+use crate::session::snapshot::sealed_stream::{OpeningReader, StreamError, StreamHeader};
 use crate::session::table::SessionTable;
 use crate::session::{ProviderMark, Session, SessionKey};
 

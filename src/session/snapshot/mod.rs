@@ -26,11 +26,11 @@ use crate::lock::lock;
 use crate::session::Session;
 use crate::session::codec::{Timeline, encode};
 use crate::session::ended::EndedQueue;
-use crate::session::seal::Roots;
+use crate::session::seal::{KeyId, Roots};
 use crate::session::snapshot::ended_file::EndedFile;
 use crate::session::snapshot::files::{Files, Lock};
 use crate::session::snapshot::load::{Continuing, LoadError, Loaded, load};
-use crate::session::snapshot::sealed_stream::{KeyId, SealingWriter, StreamHeader, key_id};
+use crate::session::snapshot::sealed_stream::{SealingWriter, StreamHeader};
 use crate::session::table::SessionTable;
 use crate::telemetry::metrics::Metrics;
 
@@ -114,7 +114,7 @@ impl Snapshot {
         let key_id = match &found {
             SnapshotFound::Sessions(loaded) => loaded.key_id,
             SnapshotFound::Nothing | SnapshotFound::Rejected { .. } => {
-                key_id(continuing.roots.newest())
+                continuing.roots.newest().id()
             }
         };
         let written = Written { changes: table.changes(), at: clock.moment(), key_id };
@@ -215,7 +215,7 @@ impl Snapshot {
         let SnapshotSource { table, roots } = source;
         let written = *lock(&self.written);
         let is_used = table.idle_timeout().is_some() && table.is_used_since(written.at);
-        let is_resealed = key_id(roots.newest()) != written.key_id;
+        let is_resealed = roots.newest().id() != written.key_id;
         let has_changed = table.changes() != written.changes || is_used || is_resealed;
         if has_changed || self.metrics.is_snapshot_failing() {
             self.write_and_count(source);
@@ -245,7 +245,7 @@ impl Snapshot {
         let next = Written {
             changes: source.table.changes(),
             at: self.clock.moment(),
-            key_id: key_id(source.roots.newest()),
+            key_id: source.roots.newest().id(),
         };
         // Before the sessions are collected: each that ends from now on is in the file of ended ones or not among them.
         let mark = lock(&self.ended).mark();
@@ -285,7 +285,7 @@ impl Snapshot {
                 continue;
             }
             bytes.clear();
-            encode(session, timeline, &mut bytes)?;
+            encode(session, &session.data(), timeline, &mut bytes)?;
             let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
             writer.write_all(&length.to_be_bytes())?;
             writer.write_all(&bytes)?;

@@ -9,10 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
 use crate::random;
-use crate::session::seal::{Root, Roots, TAG};
-
-/// Names the root that sealed a stream.
-pub(super) type KeyId = [u8; 8];
+use crate::session::seal::{KeyId, Root, Roots, TAG};
 
 /// The text before the sealed stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +36,7 @@ pub(super) enum StreamError {
 impl StreamHeader {
     /// A header for a stream that is written now.
     pub(super) fn new(written: UnixTime, roots: &Roots) -> Self {
-        Self { written, salt: random::bytes(), key_id: key_id(roots.newest()) }
+        Self { written, salt: random::bytes(), key_id: roots.newest().id() }
     }
 
     /// Reads a header.
@@ -64,7 +61,7 @@ impl StreamHeader {
 
     /// The root that sealed the stream, if it is one of these.
     pub(super) fn root<'r>(&self, roots: &'r Roots) -> Option<&'r Root> {
-        roots.all().find(|root| key_id(root) == self.key_id)
+        roots.by_id(self.key_id)
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -85,11 +82,6 @@ impl StreamHeader {
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StreamError> {
     let taken = rest.split_off(..N).ok_or(StreamError::CutOff)?;
     taken.try_into().map_err(|_| StreamError::CutOff)
-}
-
-/// Names a root without revealing anything of it.
-pub(super) fn key_id(root: &Root) -> KeyId {
-    root.derive(KEY_ID, b"").first_chunk().copied().unwrap_or_default()
 }
 
 /// Whether a chunk is the last one.
@@ -224,8 +216,6 @@ const HEADER: usize = MAGIC.len() + 1 + 8 + 32 + 8;
 /// Bytes of a chunk before it is sealed; fewer in the last one.
 const CHUNK: usize = 64 * 1024 - TAG;
 const PURPOSE: &str = "session snapshot";
-const KEY_ID: &str = "session snapshot: id of the key";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -112,6 +112,8 @@ labels! {
         Abandoned = "abandoned",
         /// The account has more claims and tokens than `session.max_bytes`.
         TooLarge = "too_large",
+        /// `session.store` cannot be reached.
+        StoreUnavailable = "store_unavailable",
     }
 }
 
@@ -196,6 +198,8 @@ labels! {
         Error = "error",
         /// No reply in time; the connection is made again.
         Timeout = "timeout",
+        /// A session was read that this version or this secret cannot decrypt: it counts as ended.
+        Unreadable = "unreadable",
         /// There was no connection, it broke off, or too many operations were under way.
         Unavailable = "unavailable",
     }

@@ -78,7 +78,7 @@ fn session_of_another_version_rejects_the_whole_file() {
         let mut writer = SealingWriter::new(file, header, &process.source.roots)?;
         for session in process.table.all() {
             let mut bytes = Vec::new();
-            encode(&session, Timeline::now(&process.clock), &mut bytes)?;
+            encode(&session, &session.data(), Timeline::now(&process.clock), &mut bytes)?;
             bytes[0] = if session.data().identity.subject.starts_with('b') { 2 } else { 1 };
             writer.write_all(&u32::try_from(bytes.len()).unwrap().to_be_bytes())?;
             writer.write_all(&bytes)?;

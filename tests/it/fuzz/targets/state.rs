@@ -95,7 +95,7 @@ fn sealer() -> &'static Sealer {
     SEALER.get_or_init(|| {
         let roots = Roots::new(&[Secret::new("a secret that no input knows")], &Root::generate());
         let origin = Origin::parse("https://app.example").unwrap();
-        let states = States::new(roots.clone(), Default::default(), &origin);
+        let states = States::new(roots.clone(), Default::default(), None, &origin);
         let smallest = [0; 1 + 8 + 8 + 2 * 2 + 16 + 16 + 16];
         assert!(states.open(&sealed(&roots, &smallest)).is_ok(), "states are sealed otherwise now");
         Sealer { states, roots }
