@@ -57,10 +57,15 @@ impl RedisLog {
         }
     }
 
-    /// Of an operation that got an error reply.
+    /// Of an operation. Where the connection is lost, that is logged instead.
     pub(super) fn failed(&self, error: &RedisError) {
-        let RedisError::Replied(reply) = error else { return };
-        let (server, remedy) = (&self.server, reply.kind.remedy());
+        let remedy = match error {
+            RedisError::Replied(reply) => reply.kind.remedy(),
+            RedisError::Full => "Redis is too slow for so many requests",
+            RedisError::Unexpected => "does another program use its keys?",
+            RedisError::Down | RedisError::TimedOut | RedisError::BrokeOff => return,
+        };
+        let server = &self.server;
         if self.is_due(remedy) {
             tracing::error!(%server, %error, "session.store: {remedy}");
         }

@@ -32,3 +32,6 @@ pub use server::{Notice, RedisServer};
 pub use settings::{RedisAddress, RedisSettings, RedisTls};
 pub use shared::SharedSessions;
 pub use store::{RedisStore, StoreHealth};
+
+#[cfg(test)]
+mod tests;

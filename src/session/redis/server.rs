@@ -316,3 +316,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
 /// A connection that stood for so long was a good one.
 const STEADY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_leave_less_than_a_second() {
+        let mut pause = Pause::default();
+        let pauses: Vec<_> = (0..50).map(|_| pause.next()).collect();
+        let (first, last) = (Duration::from_millis(25), Duration::from_millis(400));
+        assert!((first..=2 * first).contains(&pauses[0]), "{pauses:?}");
+        assert!(pauses[5..].iter().all(|pause| (last..=2 * last).contains(pause)), "{pauses:?}");
+    }
+}
