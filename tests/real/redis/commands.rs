@@ -17,7 +17,7 @@ const GENERATION: &[u8] = b"generation-is-ab";
 
 #[tokio::test]
 async fn value_is_stored_read_extended_and_removed() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         let server = &client.server;
@@ -45,7 +45,7 @@ async fn value_is_stored_read_extended_and_removed() {
 
 #[tokio::test]
 async fn value_is_replaced_only_by_the_owner_of_the_lock_and_over_the_generation_that_was_read() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         let server = &client.server;
@@ -86,7 +86,7 @@ async fn value_is_replaced_only_by_the_owner_of_the_lock_and_over_the_generation
 
 #[tokio::test]
 async fn lock_belongs_to_its_owner_until_its_time_is_over() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         let server = &client.server;
@@ -109,7 +109,7 @@ async fn lock_belongs_to_its_owner_until_its_time_is_over() {
 
 #[tokio::test]
 async fn index_names_the_members_with_the_lowest_scores_that_are_too_many() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         let server = &client.server;
@@ -135,7 +135,7 @@ async fn index_names_the_members_with_the_lowest_scores_that_are_too_many() {
 
 #[tokio::test]
 async fn claim_succeeds_once_until_its_time_is_over() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         let server = &client.server;
@@ -149,7 +149,7 @@ async fn claim_succeeds_once_until_its_time_is_over() {
 
 #[tokio::test]
 async fn script_that_the_server_has_forgotten_runs() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         for _ in 0..2 {
@@ -163,7 +163,7 @@ async fn script_that_the_server_has_forgotten_runs() {
 
 #[tokio::test]
 async fn key_of_another_type_is_an_error_and_not_a_miss() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         redis.command(&["RPUSH", RECORD, "x"]);

@@ -14,7 +14,7 @@ const RECORD: &str = "portcullis:{a}:s";
 
 #[tokio::test]
 async fn restarted_server_is_found_within_a_second_and_tracks_again() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let lines = vec!["appendonly yes", "appendfsync always"];
         let mut redis = RealRedis::start(*kind, RedisOptions { lines, ..Default::default() }).await;
         let mut client = Client::of(&redis).await;
@@ -45,7 +45,7 @@ async fn restarted_server_is_found_within_a_second_and_tracks_again() {
 
 #[tokio::test]
 async fn server_that_is_down_at_first_is_found() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let mut redis = RealRedis::start(*kind, RedisOptions::default()).await;
         redis.kill();
         let mut client = Client::with(settings(&redis));
@@ -60,7 +60,7 @@ async fn server_that_is_down_at_first_is_found() {
 
 #[tokio::test]
 async fn paused_server_costs_each_operation_its_timeout_once() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let mut client = Client::of(&redis).await;
         redis.pause();
@@ -84,7 +84,7 @@ async fn paused_server_costs_each_operation_its_timeout_once() {
 
 #[tokio::test]
 async fn paused_server_is_noticed_without_an_operation() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         redis.pause();
@@ -96,7 +96,7 @@ async fn paused_server_is_noticed_without_an_operation() {
 
 #[tokio::test]
 async fn replica_is_no_server_for_sessions() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let primary = RealRedis::start(*kind, RedisOptions::default()).await;
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let mut client = Client::of(&redis).await;
@@ -120,7 +120,7 @@ async fn replica_is_no_server_for_sessions() {
 
 #[tokio::test]
 async fn connection_that_an_operator_closes_is_made_again() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let mut client = Client::of(&redis).await;
         redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);

@@ -47,7 +47,7 @@ async fn check_fails(settings: RedisSettings) {
 
 #[tokio::test]
 async fn unix_socket_and_another_database_work() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let options = RedisOptions { transport: RedisTransport::Unix, ..Default::default() };
         let redis = RealRedis::start(*kind, options).await;
         let address = RedisAddress::Unix(redis.socket());
@@ -93,7 +93,7 @@ const USER: &str = "user gateway on >hunter2 resetchannels ~portcullis:* \
 
 #[tokio::test]
 async fn user_with_the_commands_of_the_readme_is_enough() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let lines = vec!["user default off", USER];
         let redis = RealRedis::start(*kind, RedisOptions { lines, ..Default::default() }).await;
         let username = Some("gateway".to_owned());
@@ -134,7 +134,7 @@ async fn password_of_the_default_user_is_enough() {
 
 #[tokio::test]
 async fn full_memory_fails_writes_and_no_reads() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let client = Client::of(&redis).await;
         client.server.insert(RECORD, b"1generation-is-ab", HOUR).await.unwrap();
@@ -155,7 +155,7 @@ async fn full_memory_fails_writes_and_no_reads() {
 
 #[tokio::test]
 async fn policy_that_removes_sessions_is_in_the_metrics() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         for (policy, evicts) in [("maxmemory-policy volatile-lru", 1), ("maxmemory 100mb", 0)] {
             let lines = vec![policy, "user default on nopass ~* &* +@all -config"];
             let redis = RealRedis::start(*kind, RedisOptions { lines, ..Default::default() }).await;

@@ -12,7 +12,7 @@ const GENERATION: &[u8] = b"generation-is-ab";
 
 /// After `ours`, a change of `theirs` arrives, and nothing before it.
 async fn check(ours: impl AsyncFn(&RedisServer), theirs: &[&str], notice: Notice) {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let mut client = Client::of(&redis).await;
         client.server.insert(RECORD, b"1generation-is-ab", HOUR).await.unwrap();
@@ -77,7 +77,7 @@ async fn key_that_appears_after_it_was_missed_arrives() {
 
 #[tokio::test]
 async fn changes_between_two_clients_of_ours_arrive_at_the_other() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let (mut one, mut two) = (Client::of(&redis).await, Client::of(&redis).await);
         one.server.insert(RECORD, b"1", HOUR).await.unwrap();
@@ -97,7 +97,7 @@ async fn changes_between_two_clients_of_ours_arrive_at_the_other() {
 
 #[tokio::test]
 async fn key_that_the_server_evicts_arrives() {
-    for kind in RedisKind::ALL {
+    for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
         let mut client = Client::of(&redis).await;
         client.server.insert(RECORD, b"1", HOUR).await.unwrap();
