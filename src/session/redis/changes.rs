@@ -64,18 +64,20 @@ impl SharedSessions {
         if server.index(&index, &half, now, lifetime, most).await?.is_empty() {
             return Ok(Vec::new());
         }
-        // Among them may be sessions that have ended by themselves.
-        let mut living = Vec::new();
+        // Among them may be sessions that have ended by themselves. The new one stays, also if the clock of this instance
+        // is behind.
+        let mut others = Vec::new();
         for member in server.index(&index, &half, now, lifetime, 0).await? {
             match KeyHalf::try_from(member.as_slice()) {
-                Ok(half) if server.exists(&self.store.names.record(&half)).await? => {
-                    living.push(half);
+                Ok(other) if other == half => {}
+                Ok(other) if server.exists(&self.store.names.record(&other)).await? => {
+                    others.push(other);
                 }
                 Ok(_) | Err(_) => server.unindex(&index, &member).await?,
             }
         }
-        living.truncate(living.len().saturating_sub(most));
-        Ok(living)
+        others.truncate((others.len() + 1).saturating_sub(most));
+        Ok(others)
     }
 
     /// The sessions of the user of a session.

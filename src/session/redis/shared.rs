@@ -315,7 +315,9 @@ impl SharedSessions {
 
     /// Takes over when the session was used at any instance, as far as Redis knows by the time that it keeps it.
     fn take_recorded_use(&self, session: &Session, ttl: Duration) {
-        if let (Some(idle), Some(reading)) = (self.idle, session.reading()) {
+        let idle = self.idle.filter(|idle| ttl <= idle.kept());
+        // Kept for longer under another configuration, it says nothing.
+        if let (Some(idle), Some(reading)) = (idle, session.reading()) {
             let recorded = self.clock.moment().after(ttl).before(idle.kept());
             session.used_at_least(recorded);
             reading.extended(recorded);
