@@ -9,6 +9,7 @@ mod error_page;
 pub mod expiry;
 pub mod explain;
 pub mod file_watch;
+mod fixed_settings;
 mod gateway;
 mod https_redirect;
 mod kept_fresh;

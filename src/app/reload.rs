@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::admin::{Access, OrderedReloads};
 use crate::app::file_watch::{FileWatch, MarkedFiles};
+use crate::app::fixed_settings::{self, FixedSetting};
 use crate::app::gateway::{
     Gateway, addresses, context, public_settings, report_admin_listener, report_listener,
 };
@@ -48,8 +49,8 @@ pub(super) struct Reloader {
 enum Error {
     #[error("{0}")]
     Problems(Problems),
-    #[error("{key}: cannot be reloaded: restart to change it from {from} to {to}")]
-    NotReloadable { key: &'static str, from: String, to: String },
+    #[error(transparent)]
+    Fixed(#[from] FixedSetting),
     #[error("cannot use the configuration: {0}")]
     App(#[from] build::Error),
     #[error(transparent)]
@@ -139,7 +140,7 @@ impl Reloader {
         });
         let loaded = loading.await.map_err(|_| Error::Panicked)?;
         let (config, warnings, app, files) = loaded?;
-        self.check_reloadable(&config)?;
+        fixed_settings::check(&self.reloads.config, &config)?;
         let generation = self.put_in_effect(&config, Arc::new(app?)).await?;
         if trigger == Trigger::Operator {
             self.gateway.lasting.ignored_headers.forget();
@@ -150,21 +151,6 @@ impl Reloader {
         self.reloads.files.follow(files);
         self.reloads.config = config;
         Ok(generation)
-    }
-
-    fn check_reloadable(&self, config: &Config) -> Result<(), Error> {
-        let fixed = |config: &Config| {
-            let snapshot = config.session.snapshot.as_ref();
-            let snapshot =
-                snapshot.map_or_else(|| "none".into(), |path| path.display().to_string());
-            [("server.workers", config.server.workers.to_string()), ("session.snapshot", snapshot)]
-        };
-        for ((key, from), (_, to)) in fixed(&self.reloads.config).into_iter().zip(fixed(config)) {
-            if from != to {
-                return Err(Error::NotReloadable { key, from, to });
-            }
-        }
-        Ok(())
     }
 
     async fn put_in_effect(&mut self, config: &Config, app: Arc<App>) -> Result<u64, Error> {

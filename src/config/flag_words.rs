@@ -16,7 +16,8 @@ pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
         let short = rest(&name);
         let begins = |known: &&String| short.len() >= SHORTEST_BEGIN && known.starts_with(&name);
         let rests: Vec<String> = known.iter().map(|name| rest(name)).collect();
-        let near = nearest(&short, rests.iter().map(String::as_str));
+        let other = OTHER_NAMES.iter().find(|(other, _)| *other == short).map(|(_, ours)| *ours);
+        let near = other.or_else(|| nearest(&short, rests.iter().map(String::as_str)));
         let meant = near.map(|near| format!("{PREFIX}{near}"));
         let meant = meant.or_else(|| known.iter().find(begins).cloned())?;
         Some(Problem {
@@ -52,8 +53,17 @@ fn with_flags(text: &str) -> String {
 /// `…_SECRET`.
 const SHORTEST_BEGIN: usize = 6;
 
+/// What variables are called in other programs, or after a section of the file, and our name.
+const OTHER_NAMES: [(&str, &str); 5] = [
+    ("SESSION_STORE", "SESSION_REDIS_URL"),
+    ("SESSION_STORE_TYPE", "SESSION_REDIS_URL"),
+    ("SESSION_STORE_REDIS_URL", "SESSION_REDIS_URL"),
+    ("REDIS_CONNECTION_URL", "SESSION_REDIS_URL"),
+    ("REDIS_URL", "SESSION_REDIS_URL"),
+];
+
 /// Hints for missing flags.
-const MISSING: [(&str, &str); 5] = [
+const MISSING: [(&str, &str); 8] = [
     ("--public-url", "add --public-url https://app.example.com"),
     ("--issuer", "add --issuer https://id.example.com"),
     ("--client-id", "add --client-id ID, from the registration at the provider"),
@@ -61,6 +71,15 @@ const MISSING: [(&str, &str); 5] = [
         "--client-secret-file",
         "add --client-secret-file /run/secrets/client_secret, or set PORTCULLIS_CLIENT_SECRET; a client without a \
          secret needs a configuration file",
+    ),
+    (
+        "--session-secret-file",
+        "add --session-secret-file FILE, with what `portcullis keygen` prints, or set PORTCULLIS_SESSION_SECRET",
+    ),
+    ("--session-redis-url", "add --session-redis-url redis://HOST:PORT"),
+    (
+        "--session-redis-password-file",
+        "add --session-redis-password-file FILE, or set PORTCULLIS_SESSION_REDIS_PASSWORD",
     ),
     (
         "--allow-email-domain",
@@ -104,6 +123,7 @@ mod tests {
             "PORTCULLIS_SERVICE_HOST",
             "PORTCULLIS_SESSION",
             "PORTCULLIS_SESSION_SECRET",
+            "PORTCULLIS_SESSION_STORE",
             "PORTCULLIS_TRUSTED_PROXIES",
             "PORTCULLIS_UPSTREAM",
         ];
@@ -114,6 +134,7 @@ mod tests {
             ("ALLOW_GROUPS", "ALLOW_GROUP"),
             ("CONFIG_TXT", "CONFIG_TEXT"),
             ("SESSION", "SESSION_SECRET_FILE"),
+            ("SESSION_STORE", "SESSION_REDIS_URL"),
             ("TRUSTED_PROXIES", "TRUSTED_PROXY"),
         ];
         let expected = expected.map(|(name, meant)| {

@@ -4,6 +4,7 @@
 
 use crate::config::document::Node;
 use crate::config::env_overrides::OVERRIDES;
+use crate::config::flag_values::{host, items, list, map, plain, some, some_map, text};
 use crate::config::host_env::HostEnv;
 use crate::config::problem::KeyPath;
 
@@ -65,6 +66,26 @@ pub struct Flags {
     /// File that keeps the sessions over a restart; needs a session secret [default: a restart signs all users out]
     #[arg(long, env = "PORTCULLIS_SESSION_SNAPSHOT", hide_env_values = true, value_name = "FILE")]
     session_snapshot: Option<String>,
+    /// Redis or Valkey server for the sessions, which several instances share: redis://HOST:PORT, rediss:// for TLS or
+    /// unix:PATH; needs a session secret [default: sessions are in memory]
+    #[arg(long, env = "PORTCULLIS_SESSION_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    session_redis_url: Option<String>,
+    /// User of Redis [default: its user `default`]
+    #[arg(
+        long,
+        env = "PORTCULLIS_SESSION_REDIS_USERNAME",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    session_redis_username: Option<String>,
+    /// File with the password of Redis. Or set PORTCULLIS_SESSION_REDIS_PASSWORD to the password itself.
+    #[arg(
+        long,
+        env = "PORTCULLIS_SESSION_REDIS_PASSWORD_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    session_redis_password_file: Option<String>,
     /// Address of the application: http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(long, env = "PORTCULLIS_UPSTREAM", hide_env_values = true, value_name = "URL")]
     upstream: Option<String>,
@@ -112,6 +133,9 @@ impl Flags {
             &mut self.client_secret_file,
             &mut self.session_secret_file,
             &mut self.session_snapshot,
+            &mut self.session_redis_url,
+            &mut self.session_redis_username,
+            &mut self.session_redis_password_file,
             &mut self.upstream,
         ] {
             text.take_if(|text| text.is_empty());
@@ -143,6 +167,9 @@ impl Flags {
             ("--scope", some(&self.scopes)),
             (SESSION_SECRET_FILE, self.session_secret_file.clone()),
             ("--session-snapshot", self.session_snapshot.clone()),
+            ("--session-redis-url", self.session_redis_url.clone()),
+            ("--session-redis-username", self.session_redis_username.clone()),
+            (SESSION_REDIS_PASSWORD_FILE, self.session_redis_password_file.clone()),
             ("--upstream", self.upstream.clone()),
             ("--allow-email-domain", some(&self.email_domains)),
             ("--allow-email", some(&self.emails)),
@@ -177,9 +204,16 @@ impl Flags {
             ("client_secret", secret(CLIENT_SECRET_FILE)),
             ("scopes", list(&self.scopes)),
         ];
-        let (sealed_by, snapshot) = (secret(SESSION_SECRET_FILE), text(&self.session_snapshot));
-        let has_session = sealed_by.is_some() || snapshot.is_some();
-        let session = has_session.then(|| map([("secret", sealed_by), ("snapshot", snapshot)]));
+        let redis = some_map([
+            ("url", text(&self.session_redis_url)),
+            ("username", text(&self.session_redis_username)),
+            ("password", secret(SESSION_REDIS_PASSWORD_FILE)),
+        ]);
+        let session = some_map([
+            ("secret", secret(SESSION_SECRET_FILE)),
+            ("store", redis.map(|redis| map([("redis", Some(redis))]))),
+            ("snapshot", text(&self.session_snapshot)),
+        ]);
         let route = [("upstream", text(&self.upstream)), ("allow", self.allow())];
         let admin = self.admin_listen.as_deref().map(|at| map([("listen", Some(plain(at)))]));
         map([
@@ -201,8 +235,11 @@ impl Flags {
     }
 
     fn secret_file(&self, flag: &str) -> Option<&str> {
-        let is_session = flag == SESSION_SECRET_FILE;
-        let file = if is_session { &self.session_secret_file } else { &self.client_secret_file };
+        let file = match flag {
+            SESSION_SECRET_FILE => &self.session_secret_file,
+            SESSION_REDIS_PASSWORD_FILE => &self.session_redis_password_file,
+            _ => &self.client_secret_file,
+        };
         file.as_deref()
     }
 
@@ -288,23 +325,14 @@ pub(super) fn flag_of(path: &KeyPath) -> &'static str {
 
 /// Returns all configuration flags.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    let keys = FLAGS.iter().map(|(_, _, flag)| *flag).filter(|flag| !flag.contains(' '));
-    keys.chain(["--allow-authenticated"])
+    let keys = FLAGS.iter().filter(|(_, key, _)| *key != "store").map(|(_, _, flag)| *flag);
+    keys.filter(|flag| !flag.contains(' ')).chain(["--allow-authenticated"])
 }
 
 /// Returns the environment variable of a flag.
 pub(super) fn variable_of(flag: &str) -> String {
     let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
     format!("{PREFIX}{name}")
-}
-
-fn some(list: &[String]) -> Option<String> {
-    (!list.is_empty()).then(|| list.join(","))
-}
-
-/// Returns the items of a list, to compare lists. A group with a space becomes two of them.
-fn items(text: &str) -> Vec<&str> {
-    text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty()).collect()
 }
 
 /// Parses a boolean variable. An empty one is false: compose files make them with `NAME: ${OTHER:-}`.
@@ -321,30 +349,6 @@ fn parse_bool(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-fn map<const N: usize>(entries: [(&str, Option<Node>); N]) -> Node {
-    let given = entries.into_iter().filter_map(|(key, node)| Some((key.to_owned(), node?)));
-    Node::Map(given.collect())
-}
-
-fn text(value: &Option<String>) -> Option<Node> {
-    value.as_deref().map(plain)
-}
-
-/// Returns a string in which `$` has no special meaning: the shell has replaced its variables already.
-fn plain(text: &str) -> Node {
-    Node::Text(text.replace('$', "$$"))
-}
-
-fn list(values: &[String]) -> Option<Node> {
-    let nodes = || values.iter().map(|value| plain(value)).collect();
-    (!values.is_empty()).then(|| Node::List(nodes()))
-}
-
-fn host(issuer: &str) -> Option<&str> {
-    let (_, rest) = issuer.split_once("://")?;
-    rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())
-}
-
 /// ID of the provider, in logs and in `explain`.
 const PROVIDER: &str = "provider";
 
@@ -352,16 +356,18 @@ const PROVIDER: &str = "provider";
 pub(super) const PREFIX: &str = "PORTCULLIS_";
 
 /// Flag of a file with a secret, and variable with that secret.
-pub(super) const SECRETS: [(&str, &str); 2] = [
+pub(super) const SECRETS: [(&str, &str); 3] = [
     (CLIENT_SECRET_FILE, "PORTCULLIS_CLIENT_SECRET"),
     (SESSION_SECRET_FILE, "PORTCULLIS_SESSION_SECRET"),
+    (SESSION_REDIS_PASSWORD_FILE, "PORTCULLIS_SESSION_REDIS_PASSWORD"),
 ];
 
 const CLIENT_SECRET_FILE: &str = "--client-secret-file";
 const SESSION_SECRET_FILE: &str = "--session-secret-file";
+const SESSION_REDIS_PASSWORD_FILE: &str = "--session-redis-password-file";
 
 /// Section, key and flag; the more specific key first.
-const FLAGS: [(&str, &str, &str); 15] = [
+const FLAGS: [(&str, &str, &str); 19] = [
     ("server", "public_url", "--public-url"),
     ("server", "listen", "--listen"),
     ("admin", "listen", "--admin-listen"),
@@ -372,6 +378,10 @@ const FLAGS: [(&str, &str, &str); 15] = [
     ("providers", "scopes", "--scope"),
     ("session", "secret", SESSION_SECRET_FILE),
     ("session", "snapshot", "--session-snapshot"),
+    ("session", "username", "--session-redis-username"),
+    ("session", "password", SESSION_REDIS_PASSWORD_FILE),
+    ("session", "url", "--session-redis-url"),
+    ("session", "store", "--session-redis-url"),
     ("routes", "upstream", "--upstream"),
     ("routes", "email_domains", "--allow-email-domain"),
     ("routes", "emails", "--allow-email"),

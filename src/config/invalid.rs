@@ -53,7 +53,6 @@ impl Invalid {
         Self { suggestion, ..self }
     }
 
-    #[cfg(test)]
     pub(super) fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()
     }

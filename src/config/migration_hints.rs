@@ -5,6 +5,13 @@ pub(super) fn other_way(name: &str) -> Option<&'static str> {
     OTHERWISE.iter().find(|(names, _)| names.contains(&name)).map(|(_, hint)| *hint)
 }
 
+/// Returns the hint for a key of Redis clients that is a part of our `url`.
+pub(super) fn part_of_redis_url(name: &str, section: &str) -> Option<&'static str> {
+    let is_part = ["host", "hostname", "port", "database", "db", "tls", "ssl"].contains(&name);
+    (is_part && section == "session.store.redis")
+        .then_some("write it in `url`: redis://HOST:PORT/DATABASE, or rediss:// for TLS")
+}
+
 /// Returns our key for a key of another gateway; of several, the one among these keys.
 pub(super) fn renamed(name: &str, keys: &[&str]) -> Option<&'static str> {
     let places = || RENAMED.iter().filter(|(known, _)| *known == name).map(|(_, place)| *place);
@@ -18,7 +25,7 @@ pub(super) const EVERY_DOMAIN: &str = "remove it: rules without `email_domains` 
     rule, write `allow: authenticated` for every signed-in user";
 
 /// Key of another gateway, and our key.
-const RENAMED: [(&str, &str); 70] = [
+const RENAMED: [(&str, &str); 76] = [
     ("oidc_issuer_url", "providers.ID.issuer"),
     ("issuer_url", "providers.ID.issuer"),
     ("idp_provider_url", "providers.ID.issuer"),
@@ -89,6 +96,12 @@ const RENAMED: [(&str, &str); 70] = [
     ("proxy_connect_timeout", "routes[].timeouts.connect"),
     ("proxy_read_timeout", "routes[].timeouts.idle"),
     ("ssl_protocols", "server.tls.min_version"),
+    ("redis_connection_url", "session.store.redis.url"),
+    ("redis_username", "session.store.redis.username"),
+    ("redis_password", "session.store.redis.password"),
+    ("redis_ca_path", "session.store.redis.ca"),
+    ("address", "session.store.redis.url"),
+    ("prefix", "session.store.redis.key_prefix"),
 ];
 
 /// Keys of other gateways that have no single equivalent here, and the hint.
@@ -156,7 +169,11 @@ const OTHERWISE: [(&[&str], &str); 35] = [
         &["passthrough_users"],
         "write the users into the rules of the route: `allow: [{ emails: [ada@example.com] }]`",
     ),
-    (&["session_store_type", "redis_connection_url"], "remove it: sessions are stored in memory"),
+    (
+        &["session_store_type"],
+        "remove it: sessions are stored in memory; for Redis write \
+         `session: { store: { redis: { url: redis://127.0.0.1:6379 } } }`",
+    ),
     (&["cookie_name"], "use `session.cookie.name` instead"),
     (&["metrics_address"], "use `admin.listen` instead: metrics are on the admin listener"),
     (

@@ -11,6 +11,7 @@ use x509_cert::der::Decode as _;
 use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
+use crate::config::section::Section;
 use crate::secret::Secret;
 
 /// PEM text and its origin: a path, or "inline".
@@ -61,6 +62,22 @@ pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Invalid> {
                 .hint("check that the file of the certificate begins with the leaf certificate"))
         }
         Err(why) => Err(format!("cannot be used for TLS with the certificate: {why}").into()),
+    }
+}
+
+/// Reads the fields `client_certificate` and `client_key`, which come together: PEM texts.
+pub(super) fn client_pair(section: &Section<'_>) -> Result<Option<(String, Secret)>, Reported> {
+    let (chain_field, key_field) =
+        (section.field("client_certificate"), section.field("client_key"));
+    let (chain, key) = (chain(&chain_field), key(&key_field));
+    match (chain?, key?) {
+        (None, None) => Ok(None),
+        (Some(chain), Some(key)) => {
+            check_pair(&chain, &key).map_err(|invalid| key_field.error(&invalid))?;
+            Ok(Some((chain.text.expose().to_owned(), Secret::new(key.text.expose()))))
+        }
+        (Some(_), None) => Err(key_field.error(&"is required with client_certificate".into())),
+        (None, Some(_)) => Err(chain_field.error(&"is required with client_key".into())),
     }
 }
 

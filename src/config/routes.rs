@@ -20,7 +20,6 @@ use crate::gate::route::{Settings, Unauthenticated};
 use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
-use crate::secret::Secret;
 use crate::server::{self, Limits};
 use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
@@ -272,23 +271,10 @@ fn upstream(
 }
 
 fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {
-    let (chain_field, key_field) =
-        (section.field("client_certificate"), section.field("client_key"));
     let ca = pem::authorities(&section.field("ca"));
-    let (chain, key) = (pem::chain(&chain_field), pem::key(&key_field));
+    let client = pem::client_pair(section);
     let server_name = section.field("server_name").optional(server_name);
-    let client = match (chain?, key?) {
-        (None, None) => None,
-        (Some(chain), Some(key)) => {
-            pem::check_pair(&chain, &key).map_err(|invalid| key_field.error(&invalid))?;
-            Some((chain.text.expose().to_owned(), Secret::new(key.text.expose())))
-        }
-        (Some(_), None) => {
-            return Err(key_field.error(&"is required with client_certificate".into()));
-        }
-        (None, Some(_)) => return Err(chain_field.error(&"is required with client_key".into())),
-    };
-    Ok(TlsSettings { ca: ca?, client, server_name: server_name? })
+    Ok(TlsSettings { ca: ca?, client: client?, server_name: server_name? })
 }
 
 fn websocket_origin(text: &str) -> Result<Origin, Invalid> {

@@ -113,7 +113,8 @@ impl<'r> Section<'r> {
 
 /// Hint for an unknown key: the key that was probably meant.
 fn meant(name: &str, node: &Node, path: &KeyPath, keys: &[KeySpec]) -> String {
-    if let Some(hint) = migration_hints::other_way(name) {
+    let part_of_url = || migration_hints::part_of_redis_url(name, &path.to_string());
+    if let Some(hint) = migration_hints::other_way(name).or_else(part_of_url) {
         return hint.to_owned();
     }
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();

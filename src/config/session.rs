@@ -8,10 +8,11 @@ use crate::config::host_names::is_public_suffix;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DAY, DefaultValue, KIB, KeySpec, MIB, SECOND, Type, key, millis};
 use crate::config::section::Section;
+use crate::config::session_store;
 use crate::origin::Origin;
 use crate::routing::host::is_below;
 use crate::secret::Secret;
-use crate::session::{CookieSettings, Persistence, SameSite, Settings, Store};
+use crate::session::{CookieSettings, Persistence, SameSite, Settings};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -54,7 +55,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "max_sessions",
         Type::Count { least: 1, most: 100_000_000 },
         DefaultValue::Is("100000"),
-        "Maximum number of sessions. At the limit, sessions that have not been used for long are evicted.",
+        "Maximum number of sessions in memory. At the limit, sessions that have not been used for long are evicted.",
     ),
     key(
         "max_sessions_per_user",
@@ -72,14 +73,9 @@ pub(super) const KEYS: &[KeySpec] = &[
         "secret",
         Type::OneOrMore(&Type::Secret),
         DefaultValue::Unset("a random secret for each process"),
-        "Secret that encrypts the state of sign-ins and the snapshot, or a list with the newest first. `portcullis keygen` creates one.",
+        "Secret that encrypts the state of sign-ins and stored sessions, or a list with the newest first. `portcullis keygen` creates one.",
     ),
-    key(
-        "store",
-        Type::Choice(&["memory"]),
-        DefaultValue::Is("memory"),
-        "Where sessions are stored.",
-    ),
+    session_store::STORE,
     key(
         "snapshot",
         Type::Text,
@@ -137,7 +133,7 @@ pub(super) fn settings(
     let max_bytes = section.field("max_bytes").count();
     let secrets = secrets(&section.field("secret"));
     let snapshot = snapshot(&section);
-    let store = section.field("store").choice(|text| (text == "memory").then_some(Store::Memory));
+    let store = session_store::read(&section);
     if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
         && idle >= lifetime
     {

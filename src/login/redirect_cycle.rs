@@ -87,12 +87,12 @@ impl RedirectCycle {
             (LostSessions::AtSignInOnly, Deployment::ForwardAuth { .. }) => {
                 "let the proxy pass `Cookie` on to Portcullis, in Envoy by `allowed_headers`, in Traefik by leaving \
                  `authRequestHeaders` out or by adding it there; if several instances run, send the requests of a \
-                 browser, and their auth subrequests, all to the same one, because instances do not share sessions"
+                 browser, and their auth subrequests, all to the same one, or let the instances share sessions (`session.store`)"
             }
             (LostSessions::NotReceived, _)
             | (LostSessions::AtSignInOnly, Deployment::ReverseProxy) => {
                 "if several instances run, let the load balancer send all requests of a browser to the same one, \
-                 whatever their path, because instances do not share sessions"
+                 whatever their path, or let the instances share sessions (`session.store`)"
             }
         }
     }

@@ -25,9 +25,11 @@ fn full_file_has_every_key_with_its_default() {
     let as_it_is = parse(&text).unwrap();
     let of_kinds = parse(&with_every_key(&read("config/providers.yaml"))).unwrap();
     let of_clients = parse(&with_every_key(&read(CLIENT_AUTHENTICATION))).unwrap();
+    let of_redis = parse(&with_every_key(&read(REDIS))).unwrap();
     for row in rows(ROOT) {
         let path = row.path();
-        let written = [&root, &of_kinds, &of_clients].map(|root| values_at(root, &path)).concat();
+        let written = [&root, &of_kinds, &of_clients, &of_redis];
+        let written = written.map(|root| values_at(root, &path)).concat();
         assert!(!written.is_empty(), "config/full.yaml has no {path}");
         let here = values_at(&as_it_is, &path);
         match row.key.default {
@@ -36,6 +38,25 @@ fn full_file_has_every_key_with_its_default() {
                 assert!(here.contains(&&default), "{path} is not {yaml}: {here:?}");
             }
             DefaultValue::Is(_) | DefaultValue::Unset(_) | DefaultValue::Required(_) => {}
+        }
+    }
+}
+
+const REDIS: &str = "config/redis.yaml";
+
+#[test]
+fn file_of_redis_is_valid_as_it_is_and_with_every_key_and_has_the_defaults() {
+    let text = read(REDIS);
+    for text in [text.clone(), with_every_key(&text)] {
+        let loaded = load(Path::new("redis.yaml"), &source("redis.yaml", &text));
+        let (_, warnings) = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+    let as_it_is = parse(&text).unwrap();
+    for row in rows(ROOT).iter().filter(|row| row.parent == "session.store.redis") {
+        if let DefaultValue::Is(yaml) = row.key.default {
+            let (path, default) = (row.path(), parse(yaml).unwrap());
+            assert_eq!(values_at(&as_it_is, &path), [&default], "{path}");
         }
     }
 }

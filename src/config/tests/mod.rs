@@ -4,6 +4,7 @@
 
 mod every_value;
 mod full_file;
+mod redis_flags;
 mod secrecy;
 
 use std::collections::BTreeSet;
@@ -259,6 +260,7 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
         ("SECRET_IN_WRONG_PLACE", "s3cr3t"),
         ("SHORT_SECRET", "s3cr3t"),
         ("LONG_SECRET", "ssssssssssssssssssssssssssssssss"),
+        ("REDIS_PASSWORD", "s3cr3t"),
         ("PUBLIC_URL", "https://wiki.example.com"),
     ];
     HostEnv::fixed(
