@@ -61,9 +61,16 @@ fn complaint_about(block: &Block) -> Option<String> {
         }
         // The drawing of the three ways to deploy it.
         "text" if block.text.contains("──▶") => None,
+        "text" if block.text.starts_with(ACL) => {
+            let runs = fs::read_to_string(root().join("tests/real/rights_in_redis.rs")).unwrap();
+            (!runs.contains(ACL)).then(|| "tests/real/rights_in_redis.rs does not use this".into())
+        }
         _ => Some("no test knows what to do with this language".to_owned()),
     }
 }
+
+/// The beginning of the line that gives a user of Redis its rights.
+const ACL: &str = "ACL SETUSER portcullis ";
 
 /// Whether a block is part of an example, or parts of one in their order with lines `# …` between them.
 fn is_quoted(block: &Block) -> bool {
@@ -121,6 +128,7 @@ fn check(folder: &TempDir, configuration: &str, arguments: &[&str]) -> (Option<i
         ("portcullis.yaml", here(configuration)),
         ("client_secret", "a-secret-that-no-other-file-has".to_owned()),
         ("session_secret", "another-secret-that-no-other-file-has".to_owned()),
+        ("redis_password", "a-password-of-a-user-of-redis".to_owned()),
         ("tls.crt", pair.cert.pem()),
         ("tls.key", pair.signing_key.serialize_pem()),
         ("service-account.json", service_account_file("https://oauth2.googleapis.com")),

@@ -123,5 +123,25 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         "\n  portcullis:\n",
     ),
     ("docker compose up -d", "deploy/compose/sidecar.yaml", "services:"),
+    (
+        "docker compose run --rm portcullis-1 check --online",
+        "deploy/compose/redis.yaml",
+        "portcullis-1:",
+    ),
+    (
+        "docker compose up -d --wait --no-deps portcullis-1",
+        "deploy/compose/redis.yaml",
+        "portcullis-1:",
+    ),
+    (
+        "docker compose up -d --wait --no-deps portcullis-2",
+        "deploy/compose/redis.yaml",
+        "portcullis-2:",
+    ),
+    (
+        "install -m 0444 /dev/stdin redis_password",
+        "deploy/compose/redis.yaml",
+        "file: ./redis_password",
+    ),
     ("envoy -c /etc/envoy/envoy.yaml", "deploy/envoy/envoy.yaml", "ext_authz"),
 ];

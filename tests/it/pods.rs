@@ -38,9 +38,10 @@ pub(crate) struct Pod {
 pub(crate) type Edit<'a> = (&'a str, &'a str);
 
 /// Values for the Secret, whose placeholders are empty.
-pub(crate) const SECRETS: [Edit<'_>; 2] = [
+pub(crate) const SECRETS: [Edit<'_>; 3] = [
     ("client_secret", "wiki-and-company"),
     ("session_secret", "a-secret-that-no-other-file-has-12345"),
+    ("redis_password", "a-password-of-a-user-of-redis"),
 ];
 
 impl Pod {
@@ -202,7 +203,8 @@ impl Pod {
 #[tokio::test(flavor = "multi_thread")]
 async fn container_passes_its_probes_and_ends_within_its_grace_period() {
     let mut pods = JoinSet::new();
-    for manifest in manifests() {
+    // A pod that needs Redis is not ready without it.
+    for manifest in manifests().into_iter().filter(|manifest| !needs_redis(manifest)) {
         pods.spawn(async move { live_and_end(&manifest).await });
     }
     pods.join_all().await;
@@ -251,6 +253,20 @@ async fn live_and_end(manifest: &Path) {
     assert!(status.success(), "{name}: {status}");
     let grace = pod.spec["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert!(ending.elapsed() < Duration::from_secs(grace), "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pod_is_alive_and_not_ready_until_its_redis_has_answered() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = closed.to_string();
+    let edits = [("rediss://redis.redis.svc.cluster.local:6379", &*format!("redis://{closed}"))];
+    let pod = Pod::of(&root().join("tests/kubernetes/traefik-with-redis.yaml"));
+    let folder = pod.mount(&SECRETS, &edits);
+    let command = pod.command("run", &folder, &edits);
+    let _gateway = Gateway::start_command(command, folder);
+    pod.until("startupProbe", 200).await;
+    assert_eq!(pod.probe("readinessProbe").await, Some(503));
+    assert_eq!(pod.probe("livenessProbe").await, Some(200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,6 +378,11 @@ pub(crate) fn manifests() -> Vec<PathBuf> {
     let found: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     assert!(found.len() > 5, "{found:?}");
     found
+}
+
+/// Whether the configuration of a manifest has its sessions in Redis.
+pub(crate) fn needs_redis(manifest: &Path) -> bool {
+    fs::read_to_string(manifest).unwrap().contains("rediss://")
 }
 
 pub(crate) fn list(value: &Value) -> &[Value] {

@@ -26,9 +26,9 @@ use crate::support::faults::{IdentityProvider, Settings};
 use crate::support::provider;
 use crate::support::wait::until;
 
-const FILES: [&str; 3] = ["demo.yaml", "sidecar.yaml", "traefik.yaml"];
-const SECRET: &str = "wiki-and-company\n";
-const ALICE: [(&str, &str); 2] = [("username", "alice"), ("password", "alice")];
+const FILES: [&str; 4] = ["demo.yaml", "sidecar.yaml", "traefik.yaml", "redis.yaml"];
+pub(crate) const SECRET: &str = "wiki-and-company\n";
+pub(crate) const ALICE: [(&str, &str); 2] = [("username", "alice"), ("password", "alice")];
 const BOB: [(&str, &str); 2] = [("username", "bob"), ("password", "bob")];
 
 #[test]
@@ -104,7 +104,7 @@ fn grace_period_of_every_gateway_is_longer_than_its_drain() {
         let config = config(file, &[]);
         let gateways = config["services"].as_object().unwrap().values();
         let gateways: Vec<_> = gateways.filter(|it| !it["environment"].is_null()).collect();
-        assert_eq!(gateways.len(), 1, "{file}");
+        assert_eq!(gateways.len(), if file == "redis.yaml" { 2 } else { 1 }, "{file}");
         for gateway in gateways {
             assert!(
                 seconds(&gateway["stop_grace_period"]) > drain,
@@ -252,6 +252,28 @@ async fn traefik_with_the_labels_signs_in_once_for_two_applications() {
     }
     check_has_nothing_to_say(&engine, "portcullis");
 
+    let (address, certificate) = serve_traefik(&mut engine, "traefik.yaml").await;
+    let relay = Relay::start(address, &certificate).await;
+    one_session_for_two_applications(Browser::at(relay.address), relay.address).await;
+    assert!(engine.log("portcullis").contains("10.213.78.1"), "the visitor, not Traefik");
+
+    // Of the containers, only Traefik reaches Portcullis, and the applications.
+    let asks = |from: &str, url: &str| {
+        let answer = engine.portcullis(from, &["health", "--url", url]);
+        String::from_utf8(answer.stdout).unwrap()
+    };
+    for url in
+        ["http://portcullis:4182/ping", "http://portcullis:4180/ping", "http://blog:8080/api"]
+    {
+        assert!(!asks("traefik", url).contains("not ready"), "{url}");
+        let answer = asks("wiki", url);
+        assert!(answer.contains("unreachable") || answer.contains("no response"), "{answer}");
+    }
+    end(engine, &["wiki", "blog", "portcullis"]);
+}
+
+/// Starts Traefik, and checks what the README says about the file. Returns where it publishes HTTPS, and its certificate.
+pub(crate) async fn serve_traefik(engine: &mut Engine, example: &str) -> (SocketAddr, Certificate) {
     // The certificate, which Let's Encrypt issues elsewhere.
     let certificate = Certificate::of(NAME);
     let (chain, key) = (engine.path("chain.pem"), engine.path("key.pem"));
@@ -273,26 +295,9 @@ async fn traefik_with_the_labels_signs_in_once_for_two_applications() {
     let ports = engine.publish("traefik").await;
     let published = [("wiki.example.com:443", ports[&443]), ("wiki.example.com:80", ports[&80])];
     let ping = "curl -so /dev/null -w '%{http_code}' https://wiki.example.com/oauth2/ping";
-    until("Traefik serves", async || curl(&engine, ping, &published) == "200").await;
-    says(&engine, "traefik.yaml", &published);
-
-    let relay = Relay::start(ports[&443], &certificate).await;
-    one_session_for_two_applications(Browser::at(relay.address), relay.address).await;
-    assert!(engine.log("portcullis").contains("10.213.78.1"), "the visitor, not Traefik");
-
-    // Of the containers, only Traefik reaches Portcullis, and the applications.
-    let asks = |from: &str, url: &str| {
-        let answer = engine.portcullis(from, &["health", "--url", url]);
-        String::from_utf8(answer.stdout).unwrap()
-    };
-    for url in
-        ["http://portcullis:4182/ping", "http://portcullis:4180/ping", "http://blog:8080/api"]
-    {
-        assert!(!asks("traefik", url).contains("not ready"), "{url}");
-        let answer = asks("wiki", url);
-        assert!(answer.contains("unreachable") || answer.contains("no response"), "{answer}");
-    }
-    end(engine, &["wiki", "blog", "portcullis"]);
+    until("Traefik serves", async || curl(engine, ping, &published) == "200").await;
+    says(engine, example, &published);
+    (ports[&443], certificate)
 }
 
 async fn one_session_for_two_applications(mut alice: Browser, site: SocketAddr) {
@@ -322,7 +327,7 @@ async fn one_session_for_two_applications(mut alice: Browser, site: SocketAddr) 
 }
 
 /// A provider at which a gateway with this public URL is registered.
-async fn provider(public_url: &str) -> IdentityProvider {
+pub(crate) async fn provider(public_url: &str) -> IdentityProvider {
     let a_minute = Duration::from_secs(60);
     let mut settings = Settings { access_token_lifetime: a_minute, ..provider::settings() };
     for client in &mut settings.clients {
@@ -366,14 +371,14 @@ fn curl(engine: &Engine, command: &str, published: &[(&str, SocketAddr)]) -> Str
 }
 
 /// A header that the application of the demo received.
-fn header(page: &Answer, name: &str) -> String {
+pub(crate) fn header(page: &Answer, name: &str) -> String {
     let all = page.json()["headers"].clone();
     let mut values = all.as_array().unwrap().iter().filter(|header| header["name"] == name);
     values.next().map_or(String::new(), |header| header["value"].as_str().unwrap().to_owned())
 }
 
 /// Each service ends well within its grace period.
-fn end(mut engine: Engine, services: &[&str]) {
+pub(crate) fn end(mut engine: Engine, services: &[&str]) {
     for service in services {
         let status = engine.stop(service);
         assert!(status.success(), "{service}: {status}: {}", engine.log(service));

@@ -172,7 +172,8 @@ fn every_object_is_valid_for_kubernetes_validate_or_of_a_kind_that_it_does_not_k
     assert_eq!(passed + unknown.len(), objects, "{said}");
 }
 
-/// What kubectl makes of each folder, and of two with what their comments offer.
+/// What kubectl makes of each folder, and of two with what their comments offer: with a snapshot, and with Redis in place
+/// of it.
 fn rendered() -> BTreeMap<String, String> {
     let kubernetes = root().join("deploy/kubernetes");
     let mut found = BTreeMap::new();
@@ -192,16 +193,27 @@ fn rendered() -> BTreeMap<String, String> {
     for name in names {
         let folder = copy.path().join("kubernetes").join(&name);
         let file = folder.join("kustomization.yaml");
-        let text = fs::read_to_string(&file).unwrap();
-        let with = text.replace("# components:", "components:").replace("#   - ../", "  - ../");
-        let with = with.replace("# - ../", "- ../");
-        fs::write(file, with).unwrap();
-        let text = kustomize(&folder);
+        let as_it_is = fs::read_to_string(&file).unwrap();
+        let with = |without: &str| {
+            let lines = as_it_is.lines().filter(|line| !line.ends_with(without));
+            let with = lines.map(|line| format!("{line}\n")).collect::<String>();
+            let with = with.replace("# components:", "components:").replace("#   - ../", "  - ../");
+            fs::write(&file, with.replace("# - ../", "- ../")).unwrap();
+            kustomize(&folder)
+        };
+        let with_snapshot = with("- ../redis");
         for kind in ["ServiceMonitor", "PersistentVolumeClaim"] {
-            assert!(text.contains(&format!("kind: {kind}\n")), "{name}: {kind}");
+            assert!(with_snapshot.contains(&format!("kind: {kind}\n")), "{name}: {kind}");
         }
         if name == "traefik" {
-            found.insert("traefik-with-options".to_owned(), text);
+            store_in_redis(&folder);
+        }
+        let with_redis = with("- ../snapshot");
+        assert!(with_redis.contains("  replicas: 2\n"), "{name}: {with_redis}");
+        assert!(with_redis.contains("  redis_password: "), "{name}: {with_redis}");
+        if name == "traefik" {
+            found.insert("traefik-with-options".to_owned(), with_snapshot);
+            found.insert("traefik-with-redis".to_owned(), with_redis);
         }
     }
     let file = "envoy-gateway/kustomization.yaml";
@@ -212,6 +224,19 @@ fn rendered() -> BTreeMap<String, String> {
     let text = kustomize(&copy.path().join("kubernetes/envoy-gateway"));
     found.insert("envoy-gateway-over-grpc".to_owned(), text);
     found
+}
+
+/// Writes into `portcullis.yaml` of a folder what the comment of the component `redis` says.
+fn store_in_redis(folder: &Path) {
+    let component = fs::read_to_string(folder.join("../redis/kustomization.yaml")).unwrap();
+    let lines = component.lines().filter_map(|line| line.strip_prefix("# "));
+    let store = lines.filter(|line| line.starts_with("  "));
+    let store: String = store.map(|line| format!("{line}\n")).collect();
+    assert_eq!(store.lines().count(), 5, "{store}");
+    let file = folder.join("portcullis.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, after) = text.split_once("session_secret}\n").unwrap();
+    fs::write(file, format!("{before}session_secret}}\n{store}{after}")).unwrap();
 }
 
 fn kustomize(folder: &Path) -> String {

@@ -73,6 +73,8 @@ fn edit(value: &mut Value, change: &mut impl FnMut(&mut String)) {
 pub(crate) struct Engine {
     services: Value,
     networks: Networks,
+    /// The names of networks that a file names for other programs.
+    network_names: BTreeMap<String, String>,
     /// Holds the secrets, the logs and the sockets.
     folder: TempDir,
     /// Holds the namespaces: a user and mount namespace, and the network namespace of the engine itself.
@@ -92,6 +94,10 @@ impl Engine {
         for (name, _) in config["secrets"].as_object().into_iter().flatten() {
             fs::write(folder.path().join(name), secret).unwrap();
         }
+        let network_names = config["networks"].as_object().into_iter().flatten();
+        let network_names = network_names
+            .filter_map(|(key, network)| Some((key.clone(), network["name"].as_str()?.to_owned())));
+        let network_names = network_names.collect();
         let hosts = folder.path().join("hosts");
         let script = format!(
             "set -e\nmount -t tmpfs tmpfs /run\nmount --bind {} /etc/hosts\n{}echo ready\nexec cat\n",
@@ -111,6 +117,7 @@ impl Engine {
         Self {
             services: config["services"].clone(),
             networks,
+            network_names,
             folder,
             holder,
             running: BTreeMap::new(),
@@ -168,7 +175,7 @@ impl Engine {
 
     /// Makes an address of this process reachable at the same address in the container of a service.
     pub(crate) fn reach(&mut self, service: &str, address: SocketAddr) {
-        let path = self.path("outside.sock");
+        let path = self.path(&format!("outside-{service}.sock"));
         let listener = UnixListener::bind(&path).unwrap();
         self.tasks.spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
@@ -188,7 +195,9 @@ impl Engine {
         let services = self.services.as_object().unwrap().keys();
         let containers = services.map(|name| {
             let networks = self.networks.of_service(name);
-            let networks = networks.map(|(name, at)| (name, json!({ "IPAddress": at })));
+            let networks = networks.map(|(name, at)| {
+                (self.network_names.get(name).unwrap_or(name), json!({ "IPAddress": at }))
+            });
             json!({
                 "Id": name,
                 "Name": format!("/{name}"),

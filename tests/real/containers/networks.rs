@@ -12,6 +12,8 @@ pub(super) struct Networks {
     networks: BTreeMap<String, Network>,
     /// The namespace of each service.
     namespaces: BTreeMap<String, String>,
+    /// Further names of services in a network: network, service, name.
+    aliases: Vec<(String, String, String)>,
 }
 
 struct Network {
@@ -32,12 +34,18 @@ impl Networks {
         });
         let namespaces: BTreeMap<_, _> = namespaces.collect();
         let mut members: BTreeMap<String, Vec<(&String, &Value)>> = BTreeMap::new();
+        let mut aliases = Vec::new();
         for (name, service) in services.iter().filter(|(name, _)| namespaces[*name] == **name) {
             let default = || vec!["default".to_owned()];
             let names = service["networks"].as_object();
             let names = names.map_or_else(default, |names| names.keys().cloned().collect());
             for network in names {
-                let fixed = &service["networks"][&network]["ipv4_address"];
+                let here = &service["networks"][&network];
+                for alias in here["aliases"].as_array().into_iter().flatten() {
+                    let alias = alias.as_str().unwrap().to_owned();
+                    aliases.push((network.clone(), name.clone(), alias));
+                }
+                let fixed = &here["ipv4_address"];
                 members.entry(network).or_default().push((name, fixed));
             }
         }
@@ -46,7 +54,7 @@ impl Networks {
                 Network::of(&config["networks"][&name]["ipam"]["config"][0], at, &members);
             (name, network)
         });
-        Self { networks: networks.collect(), namespaces }
+        Self { networks: networks.collect(), namespaces, aliases }
     }
 
     /// The namespace of a service.
@@ -74,7 +82,10 @@ impl Networks {
     pub(super) fn hosts(&self) -> String {
         let services = self.namespaces.keys();
         let lines = services.map(|name| format!("{} {name}\n", self.address(name)));
-        format!("127.0.0.1 localhost\n{}", lines.collect::<String>())
+        let aliases = self.aliases.iter().map(|(network, service, alias)| {
+            format!("{} {alias}\n", self.networks[network].addresses[service])
+        });
+        format!("127.0.0.1 localhost\n{}", lines.chain(aliases).collect::<String>())
     }
 
     /// The commands that make bridges and namespaces, for a shell in a network namespace of its own.
