@@ -182,7 +182,7 @@ fn setup_error(error: redis::RedisError) -> ConnectError {
         (_, Some(code)) => {
             RedisError::Replied(ErrorReply::new(code, error.detail().unwrap_or_default())).into()
         }
-        (_, None) => RedisError::BrokeOff.into(),
+        (_, None) => ConnectError::BrokeOff(error.to_string()),
     }
 }
 

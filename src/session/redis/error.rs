@@ -151,6 +151,9 @@ pub(super) enum ConnectError {
     Tls(io::Error),
     #[error("no answer in time")]
     TimedOut,
+    /// While it was set up, with the system's or TLS' reason.
+    #[error("the server broke off the connection: {0}")]
+    BrokeOff(String),
     #[error("{0}")]
     Setup(#[from] RedisError),
     #[error("the server does not know the protocol RESP3")]
@@ -170,9 +173,14 @@ impl ConnectError {
             }
             Self::Tls(_) => "check session.store.redis.ca and whether the server speaks TLS",
             Self::Setup(RedisError::Replied(reply)) => reply.kind.remedy(),
-            Self::Setup(_) => {
-                "does this port belong to Redis, and without TLS if the URL has none?"
+            Self::Setup(RedisError::TimedOut) => {
+                "the server is slow: see its log, or raise session.store.redis.timeout"
             }
+            Self::BrokeOff(_) => {
+                "does this port belong to Redis? Does it need TLS (rediss://), or \
+                 session.store.redis.client_certificate?"
+            }
+            Self::Setup(_) => "does this port belong to Redis?",
             Self::NoResp3 | Self::TooOld(_) => "it needs Redis 6.2 or newer, or Valkey",
             Self::Replica => ErrorReplyKind::Replica.remedy(),
         }

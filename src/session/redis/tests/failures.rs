@@ -60,6 +60,7 @@ async fn error_reply_to_one_command_leaves_the_connection() {
 /// What an operator reads about a server that answers `answer` to the first word `command`.
 async fn check_no_connection(command: &'static str, answer: &'static str, texts: &[&str]) {
     let redis = ScriptedRedis::start(move |_, words| match words[0] {
+        word if word == command && answer == "CLOSE" => ScriptedReply::Close,
         word if word == command => ScriptedReply::Say(format!("{answer}\r\n")),
         _ => usual(words),
     })
@@ -82,6 +83,7 @@ async fn check_no_connection(command: &'static str, answer: &'static str, texts:
 #[tokio::test]
 async fn server_that_cannot_be_used_says_why() {
     let check = check_no_connection;
+    check("HELLO", "CLOSE", &["broke off", "client_certificate"]).await;
     check("HELLO", "-NOAUTH HELLO must be called with", &["NOAUTH", "username and password"]).await;
     check("HELLO", "-WRONGPASS invalid pair", &["WRONGPASS", "username and password"]).await;
     let unknown =
