@@ -43,7 +43,7 @@ pub enum StoreHealth {
 }
 
 impl RedisStore {
-    /// The server of these settings. Connects when [`follow`](super::follow) runs.
+    /// The server of these settings. Connects when its notices are followed.
     pub fn new(settings: &RedisSettings, metrics: &Metrics) -> Self {
         let (server, reported) = RedisServer::new(settings, metrics);
         Self {
