@@ -37,7 +37,7 @@ impl RedisStore {
             self.count_notice();
             match notice {
                 // Each session is read again when it is used, as it was read over another connection.
-                Notice::Connected => self.reconnected.notify_one(),
+                Notice::Connected => self.note_connection(),
                 Notice::Changed(name) => {
                     let half = self.names.session_of(&name);
                     if let Some(session) = half.and_then(|half| sessions.table.by_half(&half)) {
@@ -54,7 +54,7 @@ impl RedisStore {
     async fn repeat_ends(&self, clock: &Clock) {
         loop {
             let ended = tokio::select! {
-                () = self.reconnected.notified() => self.ends.all(),
+                () = self.reconnected() => self.ends.all(),
                 () = sleep(REPEAT) => self.ends.unconfirmed(),
             };
             self.send(ended, clock).await;

@@ -101,6 +101,7 @@ mod tests {
         Roots::new(&secrets, &Root::generate())
     }
 
+    // T96
     #[test]
     fn value_is_read_only_under_its_name_and_whole() {
         let (roots, clock) = (roots(&["secret"]), Clock::manual());

@@ -142,6 +142,7 @@ impl SharedSessions {
         if store.ends.contains(&half) {
             return Ok(None);
         }
+        store.await_first_connection().await;
         let (notices, link, at) = (store.notices(), store.link(), self.clock.moment());
         let Some(stored) = store.server.read(&store.names.record(&half)).await? else {
             return Ok(None);

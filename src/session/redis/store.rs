@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, watch};
 
 use crate::lock::lock;
 use crate::session::StoreUnavailable;
@@ -27,7 +27,10 @@ pub struct RedisStore {
     /// How many changes of records were reported.
     notices: AtomicU64,
     /// There is a new connection.
-    pub(super) reconnected: Notify,
+    reconnected: Notify,
+    /// There was one.
+    connected: watch::Sender<bool>,
+    timeout: Duration,
     reported: Mutex<Option<UnboundedReceiver<Notice>>>,
 }
 
@@ -54,6 +57,8 @@ impl RedisStore {
             meter: metrics.session_store(),
             notices: AtomicU64::new(0),
             reconnected: Notify::new(),
+            connected: watch::Sender::new(false),
+            timeout: settings.timeout,
             reported: Mutex::new(Some(reported)),
         }
     }
@@ -73,12 +78,34 @@ impl RedisStore {
         state: &[u8; 16],
         kept: Duration,
     ) -> Result<bool, StoreUnavailable> {
+        self.await_first_connection().await;
         Ok(self.server.claim(&self.names.used_state(state), kept).await?)
     }
 
     /// Whether a `state` was used.
     pub async fn is_state_used(&self, state: &[u8; 16]) -> Result<bool, StoreUnavailable> {
+        self.await_first_connection().await;
         Ok(self.server.exists(&self.names.used_state(state)).await?)
+    }
+
+    /// Waits for the first connection, as long as for an operation: a process that has just started is not in an outage.
+    pub(super) async fn await_first_connection(&self) {
+        if !self.server.has_answered() {
+            let mut connected = self.connected.subscribe();
+            let first = connected.wait_for(|connected| *connected);
+            drop(tokio::time::timeout(self.timeout, first).await);
+        }
+    }
+
+    /// Waits for a new connection.
+    pub(super) async fn reconnected(&self) {
+        self.reconnected.notified().await;
+    }
+
+    /// Notes a new connection.
+    pub(super) fn note_connection(&self) {
+        self.connected.send_replace(true);
+        self.reconnected.notify_one();
     }
 
     /// The number of the connection that reports changes; `None` while there is none.
