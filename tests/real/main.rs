@@ -25,6 +25,7 @@ mod proxy_protocol;
 mod published;
 mod redis;
 mod rights_in_redis;
+mod session_contract;
 mod silent_gateway;
 mod snapshot_disk;
 mod snapshot_steps;
