@@ -89,7 +89,7 @@ const MISSING: [(&str, &str); 8] = [
 ];
 
 /// Texts in messages about keys, and their replacements for flags.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 11] = [
     ("write `allow: authenticated`", "use --allow-authenticated"),
     ("write `authenticated` in place of the rule", "use --allow-authenticated in its place"),
     ("remove the key; to", "to"),
@@ -103,6 +103,10 @@ const WORDS: [(&str, &str); 10] = [
     ("`danger_allow_http: true`", "a configuration file with `danger_allow_http: true`"),
     ("in `server.trusted_proxies`", "with --trusted-proxy"),
     ("set an upstream", "add --upstream"),
+    (
+        "set the keys `username` and `password`",
+        "use --session-redis-username and --session-redis-password-file",
+    ),
 ];
 
 #[cfg(test)]

@@ -58,5 +58,6 @@ fn problem_of_the_store_names_its_flag() {
     assert_eq!(found.len(), 2, "{found:?}");
     let begin = "--session-redis-url: error: session.store.redis.url: contains a user name";
     assert!(found[0].starts_with(begin) && !found[0].contains("hunter2"), "{found:?}");
+    assert!(found[0].contains("use --session-redis-username and --session-redis-password-file"));
     assert!(found[1].contains("hint: add --session-secret-file FILE"), "{found:?}");
 }
