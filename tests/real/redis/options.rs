@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{Client, HOUR, settings};
 use crate::component::redis::{RealRedis, RedisKind, RedisOptions, RedisTransport};
+use crate::support::gateway::Gateway;
 use crate::support::wait::Patience;
 
 const RECORD: &str = "portcullis:{a}:s";
@@ -86,13 +87,51 @@ async fn tls_needs_the_authority_of_the_operator_and_a_client_certificate() {
     check_fails(settings(&redis)).await;
 }
 
-/// As the README has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_says_what_keeps_the_gateway_from_connecting() {
+    let options = RedisOptions {
+        transport: RedisTransport::Tls,
+        lines: vec!["requirepass hunter2", "maxmemory-policy allkeys-lru"],
+    };
+    let redis = RealRedis::start(RedisKind::Redis, options).await;
+    let (url, file) = (redis.url(), |name| redis.file(name).display().to_string());
+    let ca = format!(", ca: {}", file("ca.pem"));
+    let key =
+        format!(", client_certificate: {}, client_key: {}", file("client.pem"), file("client.key"));
+    let (wrong, right) = (", password: hunter1", ", password: hunter2");
+    let plain = url.replace("rediss", "redis");
+    for (url, rest, texts) in [
+        (&plain, String::new(), ["cannot connect", "session.store.redis.client_certificate"]),
+        (&url, format!("{key}{right}"), ["UnknownIssuer", "session.store.redis.ca"]),
+        (
+            &url,
+            format!("{ca}{right}"),
+            ["CertificateRequired", "session.store.redis.client_certificate"],
+        ),
+        (
+            &url,
+            format!("{ca}{key}{wrong}"),
+            ["WRONGPASS", "session.store.redis.username and password"],
+        ),
+        (&url, format!("{ca}{key}{right}"), ["allkeys-lru", "maxmemory-policy to noeviction"]),
+    ] {
+        let store = format!("store: {{ redis: {{ url: \"{url}\"{rest} }} }}");
+        let gateway = Gateway::start(&format!(
+            "session: {{ secret: 0123456789abcdef0123456789abcdef, {store} }}\n\
+             routes: [{{ upstream: \"http://127.0.0.1:9\", allow: public }}]\n"
+        ));
+        let log = gateway.log_until_all(&texts).join("\n");
+        assert!(!log.contains("hunter"), "{log}");
+    }
+}
+
+/// Without what only the warning about `maxmemory-policy` needs.
 const USER: &str = "user gateway on >hunter2 resetchannels ~portcullis:* \
      +get +getrange +set +pttl +pexpire +exists +unlink +zadd +zrem +zrange +eval +evalsha +multi +exec +ping \
      +client|tracking";
 
 #[tokio::test]
-async fn user_with_the_commands_of_the_readme_is_enough() {
+async fn user_with_no_more_than_the_commands_that_are_sent_is_enough() {
     for kind in RedisKind::EVERY {
         let lines = vec!["user default off", USER];
         let redis = RealRedis::start(*kind, RedisOptions { lines, ..Default::default() }).await;
