@@ -11,6 +11,7 @@
     reason = "tests read the repository and write configurations"
 )]
 
+#[expect(dead_code, reason = "the test under load uses the rest")]
 mod component;
 mod compose;
 mod containers;
@@ -26,6 +27,7 @@ mod published;
 mod redis;
 mod rights_in_redis;
 mod session_contract;
+mod shared_sessions;
 mod silent_gateway;
 mod snapshot_disk;
 mod snapshot_steps;

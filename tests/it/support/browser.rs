@@ -2,6 +2,7 @@
 //! Invariant: cookies are kept as browsers keep them: by host without the port, `Secure` also on
 //! loopback, and a `__Host-` or `__Secure-` name only with its required attributes (RFC 6265bis §4.1.3).
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
@@ -88,7 +89,7 @@ impl Browser {
 
     /// One navigation, wherever it wants to lead.
     pub(crate) async fn navigate(&mut self, address: &str) -> Answer {
-        self.send(Method::GET, address, &NAVIGATION, String::new()).await
+        self.try_navigate(address).await.unwrap()
     }
 
     /// A request by a script of the page or by a program.
@@ -98,9 +99,7 @@ impl Browser {
 
     /// Submits a form on the same origin.
     pub(crate) async fn submit(&mut self, address: &str, fields: &[(&str, &str)]) -> Answer {
-        let body =
-            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.send(Method::POST, address, &FORM, body).await
+        self.try_submit(address, fields).await.unwrap()
     }
 
     /// Submits a form of another site, as a page of a provider does: only cookies with `SameSite=None` come along.
@@ -111,12 +110,12 @@ impl Browser {
     ) -> Answer {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.send(Method::POST, address, &FORM_ELSEWHERE, body).await
+        self.try_send(Method::POST, address, &FORM_ELSEWHERE, body).await.unwrap()
     }
 
     /// A request by a script, of any method.
     pub(crate) async fn ask(&mut self, method: Method, address: &str) -> Answer {
-        self.send(method, address, &SCRIPT, String::new()).await
+        self.try_ask(method, address).await.unwrap()
     }
 
     /// The value of a cookie that would be sent to `address`.
@@ -164,13 +163,34 @@ impl Browser {
         self.door = Door::Tcp(gateway.address);
     }
 
-    async fn send(
+    /// One navigation, where the connection may fail.
+    pub(crate) async fn try_navigate(&mut self, address: &str) -> io::Result<Answer> {
+        self.try_send(Method::GET, address, &NAVIGATION, String::new()).await
+    }
+
+    /// A request by a script, where the connection may fail.
+    pub(crate) async fn try_ask(&mut self, method: Method, address: &str) -> io::Result<Answer> {
+        self.try_send(method, address, &SCRIPT, String::new()).await
+    }
+
+    /// Submits a form on the same origin, where the connection may fail.
+    pub(crate) async fn try_submit(
+        &mut self,
+        address: &str,
+        fields: &[(&str, &str)],
+    ) -> io::Result<Answer> {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.try_send(Method::POST, address, &FORM, body).await
+    }
+
+    async fn try_send(
         &mut self,
         method: Method,
         address: &str,
         kind: &[(&'static str, &'static str)],
         body: String,
-    ) -> Answer {
+    ) -> io::Result<Answer> {
         let url = resolve(address);
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = method;
@@ -189,9 +209,9 @@ impl Browser {
             headers.insert(COOKIE, HeaderValue::try_from(cookies.join("; ")).unwrap());
         }
         headers.extend(self.extra.clone());
-        let answer = self.door_to(&url).exchange(url, request).await;
+        let answer = self.door_to(&url).exchange(url, request).await?;
         self.share(&answer);
-        answer
+        Ok(answer)
     }
 
     fn door_to(&self, url: &Url) -> Door {

@@ -61,37 +61,39 @@ impl Door {
     }
 
     /// One request with its answer.
-    pub(super) async fn exchange(self, url: Url, request: Request<Full<Bytes>>) -> Answer {
-        match self {
+    pub(super) async fn exchange(
+        self,
+        url: Url,
+        mut request: Request<Full<Bytes>>,
+    ) -> io::Result<Answer> {
+        let address = match self {
             Self::Http2(mut connection) => {
-                let mut request = request;
                 *request.uri_mut() = url.as_str().parse().unwrap();
                 request.headers_mut().remove(HOST);
-                connection.ready().await.unwrap();
-                answer(url, connection.send_request(request).await.unwrap()).await
-            }
-            Self::Tcp(address) => {
-                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
-            }
-            Self::RoundRobin(addresses, turn) => {
-                let turn = turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
-                exchange(TcpStream::connect(addresses[turn]).await.unwrap(), url, request).await
-            }
-            Self::ByPath { endpoints, pages } => {
-                let address = if url.path().starts_with("/oauth2/") { endpoints } else { pages };
-                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
-            }
-            Self::Published(ports) => {
-                let address = ports[&url.port_or_known_default().unwrap()];
-                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
+                connection.ready().await.map_err(io::Error::other)?;
+                let response = connection.send_request(request).await;
+                return answer(url, response.map_err(io::Error::other)?).await;
             }
             Self::From(here, there) => {
-                exchange(Self::connect_from(here, there).await.unwrap(), url, request).await
+                return exchange(Self::connect_from(here, there).await?, url, request).await;
             }
             Self::Unix(path) => {
-                exchange(UnixStream::connect(path).await.unwrap(), url, request).await
+                return exchange(UnixStream::connect(path).await?, url, request).await;
             }
-        }
+            Self::Tcp(address) => address,
+            Self::RoundRobin(addresses, turn) => {
+                addresses[turn.fetch_add(1, Ordering::Relaxed) % addresses.len()]
+            }
+            Self::ByPath { endpoints, pages } => {
+                if url.path().starts_with("/oauth2/") {
+                    endpoints
+                } else {
+                    pages
+                }
+            }
+            Self::Published(ports) => ports[&url.port_or_known_default().unwrap()],
+        };
+        exchange(TcpStream::connect(address).await?, url, request).await
     }
 }
 
@@ -99,18 +101,19 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     url: Url,
     request: Request<Full<Bytes>>,
-) -> Answer {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+) -> io::Result<Answer> {
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(io::Error::other)?;
     let connection = tokio::spawn(connection);
-    let answer = answer(url, sender.send_request(request).await.unwrap()).await;
+    let response = sender.send_request(request).await;
+    let answer = answer(url, response.map_err(io::Error::other)?).await;
     connection.abort();
     answer
 }
 
-async fn answer(url: Url, response: Response<Incoming>) -> Answer {
+async fn answer(url: Url, response: Response<Incoming>) -> io::Result<Answer> {
     let (head, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let body = String::from_utf8_lossy(&body).into_owned();
-    Answer { url, status: head.status, headers: head.headers, body }
+    Ok(Answer { url, status: head.status, headers: head.headers, body })
 }

@@ -171,8 +171,7 @@ impl Gateway {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.process().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        signal(self.process(), name);
     }
 
     /// Waits for its end, which comes with that of its log.
@@ -212,6 +211,12 @@ impl Drop for Gateway {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(process: u32, name: &str) {
+    let (name, process) = (format!("-{name}"), process.to_string());
+    assert!(Command::new("kill").args([name, process]).status().unwrap().success());
 }
 
 /// Keeps every line, and tells the address of the one that says "listening".

@@ -153,7 +153,7 @@ impl Builder {
     }
 
     /// The configuration file.
-    pub(super) fn configuration(&self, issuer: &str, upstream: SocketAddr) -> String {
+    pub(crate) fn configuration(&self, issuer: &str, upstream: SocketAddr) -> String {
         let Self { admin, sections, more_providers, .. } = self;
         let server = self.server.join(", ");
         let providers = provider::section_with(issuer, &self.provider_keys.join(", "));

@@ -7,6 +7,7 @@ pub(crate) mod envoy;
 pub(crate) mod envoy_grpc;
 pub(crate) mod f5_nginx_ingress;
 pub(crate) mod haproxy;
+pub(crate) mod link;
 pub(crate) mod nginx;
 pub(crate) mod redis;
 pub(crate) mod tls;
@@ -40,6 +41,8 @@ pub(crate) struct Server {
     /// What the browsers of the tests connect to.
     address: SocketAddr,
     child: Child,
+    /// Starts it once more.
+    command: Command,
     /// Holds its files and its log.
     folder: TempDir,
     host: &'static str,
@@ -82,7 +85,8 @@ impl Setup {
     /// Starts a program, and waits until it answers for the gateway.
     pub(crate) async fn start<A: AsRef<OsStr>>(self, program: &Path, arguments: &[A]) -> Server {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             // Where Caddy would keep files.
             .envs(
@@ -90,14 +94,14 @@ impl Setup {
             )
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("cannot start {}, which tests/run installs: {error}", program.display())
-            });
+            .stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot start {}, which tests/run installs: {error}", program.display())
+        });
         let mut server = Server {
             address: self.address,
             child,
+            command,
             folder: self.folder,
             host: "wiki.localhost",
             tls: None,
@@ -108,13 +112,7 @@ impl Setup {
             server.host = tls::NAME;
             server.tls = Some((self.address, relay));
         }
-        let patience = Patience::until(format!("{} serves", program.display()));
-        while !server.serves().await {
-            if let Some(status) = server.child.try_wait().unwrap() {
-                panic!("{} ended with {status}:\n{}", program.display(), server.log());
-            }
-            patience.pause().await;
-        }
+        server.starts().await;
         server
     }
 }
@@ -148,6 +146,40 @@ impl Server {
     /// Everything that it has written so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it by a signal.
+    pub(crate) fn end(&mut self, signal: &str) {
+        crate::support::gateway::signal(self.process(), signal);
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after its end, at the same address.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        self.starts().await;
+    }
+
+    /// Waits until it answers for the gateway.
+    async fn starts(&mut self) {
+        let program = self.command.get_program().display().to_string();
+        let patience = Patience::until(format!("{program} serves"));
+        while !self.serves().await {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{program} ended with {status}:\n{}", self.log());
+            }
+            patience.pause().await;
+        }
     }
 
     async fn serves(&self) -> bool {

@@ -135,28 +135,41 @@ impl RealRedis {
     }
 
     /// What it answers to a command of another client, which may do everything.
-    pub(crate) fn command(&self, words: &[&str]) -> Value {
+    pub(crate) fn command(&self, words: &[impl AsRef<[u8]>]) -> Value {
         let answer = self.try_command(words);
-        answer.unwrap_or_else(|| panic!("no answer to {words:?}:\n{}", self.log()))
+        answer.unwrap_or_else(|| panic!("no answer:\n{}", self.log()))
     }
 
-    fn try_command(&self, words: &[&str]) -> Option<Value> {
+    fn try_command(&self, words: &[impl AsRef<[u8]>]) -> Option<Value> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         let mut parser = Parser::new();
-        let mut answer = Value::Nil;
-        for words in [&["AUTH", "tester", "tester"], words] {
-            let packed =
-                words.iter().fold(Cmd::new(), |command, word| command.clone().arg(*word).clone());
-            stream.write_all(&packed.get_packed_command()).ok()?;
-            answer = parser.parse_value(&mut stream).ok()?;
+        let mut send = |command: &Cmd| {
+            stream.write_all(&command.get_packed_command()).ok()?;
+            parser.parse_value(&mut stream).ok()
+        };
+        send(Cmd::new().arg("AUTH").arg("tester").arg("tester"))?;
+        let mut command = Cmd::new();
+        for word in words {
+            command.arg(word.as_ref());
         }
-        Some(answer)
+        send(&command)
     }
 
     /// Everything that it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.file("log")).unwrap_or_default()
+    }
+
+    /// Ends it by a signal.
+    pub(crate) fn end(&mut self, name: &str) {
+        self.signal(name);
+        self.child.wait().unwrap();
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it at once; its clients see their connections close.
