@@ -5,29 +5,22 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot measure ends")]
 #![expect(clippy::disallowed_methods, reason = "it reads its memory use from the kernel")]
 
+mod usual;
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::clock::Clock;
-use portcullis::identity::claims::{ClaimNames, identity};
-use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
-use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
 use portcullis::session::seal::{Root, Roots};
 use portcullis::session::snapshot::load::Continuing;
 use portcullis::session::snapshot::{Snapshot, SnapshotSource};
 use portcullis::session::table::{SessionMaps, SessionTable};
-use portcullis::session::{
-    CookieSettings, Session, SessionData, SessionId, Settings, Store, Tokens,
-};
-use serde_json::json;
+use portcullis::session::{CookieSettings, Session, SessionId, Settings, Store};
 
-/// Bytes of usual tokens, which are JWTs.
-const ACCESS_TOKEN: usize = 1100;
-const ID_TOKEN: usize = 1000;
-const REFRESH_TOKEN: usize = 600;
+use usual::{ACCESS_TOKEN, ID_TOKEN, REFRESH_TOKEN, data, resident};
 
 fn main() {
     let clock = Clock::system();
@@ -108,7 +101,7 @@ fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
     let mut sample = Vec::new();
     for number in 0..count {
         let id = SessionId::generate();
-        let data = data(&settings, &provider, number, clock);
+        let data = data(&provider, number, clock);
         let (now, lifetime) = (clock.moment(), settings.lifetime);
         table.insert(Arc::new(Session::new(&id, [0; 8], data, now, lifetime)));
         if number % (count / SAMPLE) == 0 {
@@ -135,31 +128,6 @@ fn settings(count: usize) -> Settings {
     }
 }
 
-fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) -> SessionData {
-    let subject = format!("user-{number:032}");
-    let claims = json!({
-        "sub": subject, "email": format!("user-{number}@example.com"), "email_verified": true,
-        "name": "A Usual Name", "preferred_username": format!("user-{number}"),
-        "groups": ["staff", "wiki"], "iss": "https://id.example.com/realms/main", "aud": "wiki",
-    });
-    let claims = claims.as_object().cloned().unwrap_or_default();
-    let binding = IdTokenBinding {
-        subject: subject.into(),
-        nonce: "n".repeat(43),
-        auth_time: Some(1_700_000_000),
-    };
-    let set = TokenSet {
-        access_token: Secret::new("a".repeat(ACCESS_TOKEN)),
-        requested_at: clock.moment(),
-        expires_in: Some(Duration::from_secs(300)),
-        refresh_token: Some(Secret::new("r".repeat(REFRESH_TOKEN))),
-        id_token: Some(Secret::new("i".repeat(ID_TOKEN))),
-    };
-    let tokens = Tokens::new(set, settings.refresh_before);
-    let identity = identity(provider, &ClaimNames::default(), true, claims).unwrap();
-    SessionData::new(identity, RefreshBaseline::of(binding), tokens)
-}
-
 /// Nanoseconds per lookup of the sample, in the fastest of several rounds.
 fn lookup(table: &SessionTable, ids: &[SessionId]) -> f64 {
     let round = || {
@@ -172,12 +140,6 @@ fn lookup(table: &SessionTable, ids: &[SessionId]) -> f64 {
         start.elapsed().as_secs_f64() * 1e9 / (LOOKUPS / SAMPLE * ids.len()) as f64
     };
     (0..ROUNDS).map(|_| round()).fold(f64::INFINITY, f64::min)
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    4096 * pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
 }
 
 /// The most memory that this process has held since the last reset, in bytes.
