@@ -66,7 +66,8 @@ async fn stream_without_use_does_not_keep_the_session(mut world: World) {
         stand == [false, false]
     })
     .await;
-    assert!(used.elapsed() >= IDLE);
+    // It was used a moment before that was noted.
+    assert!(used.elapsed() >= IDLE - TOLERANCE);
 }
 
 /// A browser whose page loads a few files in a second, and no more for half an hour.
