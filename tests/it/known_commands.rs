@@ -42,6 +42,7 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("cargo test", "tests/it/main.rs", "mod"),
     ("tests/run", "tests/run", "cargo test"),
+    ("cargo test --test two_instances -- --long", "tests/two_instances/main.rs", "--long"),
     ("nginx -t", "deploy/nginx/portcullis.conf", "server {"),
     ("systemctl reload nginx", "deploy/nginx/portcullis.conf", "server {"),
     ("haproxy -c -f /etc/haproxy/haproxy.cfg", "deploy/haproxy/haproxy.cfg", "frontend"),

@@ -146,7 +146,8 @@ async fn set_up(connection: &mut MultiplexedConnection) -> Result<ServerInfo, Co
 }
 
 impl ServerInfo {
-    fn of(hello: Option<&Value>) -> Self {
+    /// By the reply to `HELLO`.
+    pub(super) fn of(hello: Option<&Value>) -> Self {
         let field = |name| hello.and_then(|hello| field(hello, name)).unwrap_or_default();
         Self { version: field("version").to_owned(), role: field("role").to_owned(), policy: None }
     }
@@ -162,10 +163,12 @@ impl ServerInfo {
         if !self.version.is_empty() && version < OLDEST {
             return Err(ConnectError::TooOld(self.version.clone()));
         }
-        if matches!(&*self.role, "replica" | "slave") {
-            return Err(ConnectError::Replica);
-        }
-        Ok(())
+        if self.is_replica() { Err(ConnectError::Replica) } else { Ok(()) }
+    }
+
+    /// Whether it takes no writes.
+    pub(super) fn is_replica(&self) -> bool {
+        matches!(&*self.role, "replica" | "slave")
     }
 }
 

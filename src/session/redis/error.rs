@@ -126,6 +126,11 @@ impl ErrorReplyKind {
 }
 
 impl ErrorReply {
+    /// What a replica would reply to a write.
+    pub(super) fn of_replica() -> Self {
+        Self::new("READONLY", "it has become a replica")
+    }
+
     /// What a code with its text means.
     pub(super) fn new(code: &str, details: &str) -> Self {
         // SECURITY: what follows are the arguments of our command.

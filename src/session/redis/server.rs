@@ -14,8 +14,8 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::random;
-use crate::session::redis::connect::{Opened, RedisConnector};
-use crate::session::redis::error::{ErrorReplyKind, RedisError};
+use crate::session::redis::connect::{Opened, RedisConnector, ServerInfo};
+use crate::session::redis::error::{ErrorReply, ErrorReplyKind, RedisError};
 use crate::session::redis::link::{Link, LinkState};
 use crate::session::redis::log::RedisLog;
 use crate::session::redis::reply::{bytes, first_error, list};
@@ -249,11 +249,17 @@ impl Shared {
         self.meter.set_evicting(server.eviction().is_some());
         // Without a receiver there is nothing that a notice would change.
         self.notices.send(Notice::Connected).ok();
+        // A primary that becomes a replica keeps its connections, and answers with what it had.
+        commands.cmd("HELLO");
         let pings = async {
             loop {
                 sleep(BETWEEN_PINGS).await;
-                if let Err(error) = self.ask(&connection, &commands).await {
-                    return error;
+                match self.ask(&connection, &commands).await {
+                    Ok(replies) if ServerInfo::of(replies.last()).is_replica() => {
+                        return RedisError::Replied(ErrorReply::of_replica());
+                    }
+                    Ok(_) => {}
+                    Err(error) => return error,
                 }
             }
         };

@@ -119,6 +119,17 @@ async fn replica_is_no_server_for_sessions() {
 }
 
 #[tokio::test]
+async fn primary_that_becomes_a_replica_is_left_without_an_operation() {
+    for kind in RedisKind::EVERY {
+        let redis = RealRedis::start(*kind, RedisOptions::default()).await;
+        let client = Client::of(&redis).await;
+        assert_eq!(redis.command(&["REPLICAOF", "127.0.0.1", "1"]), Value::Okay);
+        let is_down = async || !client.server.link().up;
+        timeout(Duration::from_secs(3), until("it is down", is_down)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn connection_that_an_operator_closes_is_made_again() {
     for kind in RedisKind::EVERY {
         let redis = RealRedis::start(*kind, RedisOptions::default()).await;
