@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use tokio::time::timeout;
 
 use super::*;
+use crate::support::operator;
 use crate::support::wire::{Peer, SWITCHED, UPGRADE, status};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,4 +166,35 @@ async fn streams_of_an_ended_session_end_in_a_partition_and_after_it() {
         }
         open.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_with_their_session_also_where_there_was_no_room_for_it() {
+    let pair = Pair::in_front_of(streaming().await, Stack::builder(), ", max_sessions: 2").await;
+    let mut alice = pair.first.browser_of("alice").await;
+    let mut open = Open::at(&pair.second, &alice).await;
+    for _ in 0..6 {
+        pair.second.browser_of("bob").await;
+    }
+    open.is_open();
+    sign_out(&mut alice).await;
+    open.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_are_seen_after_a_reload_too() {
+    let pair = Pair::in_front_of(streaming().await, Stack::builder(), "").await;
+    let mut alice = pair.first.browser_of("alice").await;
+    let (kept, bob) = (alice.clone(), pair.first.browser_of("bob").await);
+    let open = Open::at(&pair.second, &alice).await;
+    let Instance { gateway, configuration, .. } = &pair.second;
+    gateway.reload(&configuration.replace("session: {", "session: { idle_timeout: 1h,"));
+    operator::until(gateway, "config_reloads_total{outcome=\"success\"}", |it| it >= 1.0).await;
+    for browser in [&alice, &bob] {
+        assert_eq!(pair.second.status(browser).await, 200);
+    }
+    sign_out(&mut alice).await;
+    pair.second.ends(&kept, A_SECOND).await;
+    open.end().await;
+    assert_eq!(pair.second.status(&bob).await, 200);
 }

@@ -88,3 +88,19 @@ async fn request_of_a_known_session_asks_redis_nothing() {
     let asked = stored::count(&pair.redis, &names) - before;
     assert!(asked < 20, "{asked} commands for 400 requests");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn session_that_an_instance_has_no_room_for_is_read_again() {
+    let pair = Pair::with(Stack::builder(), ", max_sessions: 2").await;
+    let mut browsers = Vec::new();
+    for number in 0..6 {
+        browsers.push(pair.instances()[number % 2].browser_of(["alice", "bob"][number % 2]).await);
+    }
+    for _ in 0..3 {
+        for browser in &browsers {
+            for instance in pair.instances() {
+                assert_eq!(instance.status(browser).await, 200);
+            }
+        }
+    }
+}
