@@ -126,7 +126,9 @@ impl Disturbance {
         if timeout(RECOVERY, recovered(parts)).await.is_err() {
             report.violation(format!("{}: no recovery within {RECOVERY:?}", self.name()));
         }
-        sleep(AFTERWARDS).await;
+        // Redis reports each change once: of a session whose notice was lost, it reports none until it is read again.
+        let is_late = self == Self::Network(LinkFault::NoNotices);
+        sleep(if is_late { self.bound(pace) } else { AFTERWARDS.max(pace.fault / 4) }).await;
     }
 }
 
@@ -285,4 +287,4 @@ const MOMENT: Duration = Duration::from_millis(40);
 /// All limits of the gateways and of nginx together.
 const RECOVERY: Duration = Duration::from_secs(15);
 /// With nothing wrong, so that what was wrong shows.
-const AFTERWARDS: Duration = Duration::from_millis(500);
+const AFTERWARDS: Duration = Duration::from_millis(700);

@@ -244,3 +244,22 @@ fn auth_client() -> Builder {
     let client = "{ from: [127.0.0.1/32], proxy: nginx }";
     Stack::builder().server(&format!("forward_auth: {{ clients: [{client}] }}"))
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_unconfirmed_sign_outs_are_carried_out_when_redis_is_back() {
+    let pair = Pair::start().await;
+    let mut browsers = Vec::new();
+    for _ in 0..40 {
+        browsers.push(pair.first.browser_of("alice").await);
+    }
+    pair.second.link.set(LinkFault::Cut);
+    for browser in &browsers {
+        let mut browser = browser.clone();
+        browser.moved_to(&pair.second.gateway);
+        assert_eq!(browser.navigate("/oauth2/sign_out").await.status, 503);
+    }
+    pair.second.link.set(LinkFault::None);
+    for browser in &browsers {
+        pair.first.ends(browser, RECOVERY).await;
+    }
+}
