@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
@@ -18,7 +19,11 @@ use crate::session::{KeyHalf, Session, StoreUnavailable};
 impl RedisStore {
     /// Keeps the connection to the server, and follows what it reports. `present` is what the configuration in effect
     /// makes of the sessions. Does not end.
-    pub async fn follow(&self, clock: &Clock, present: impl Fn() -> Option<Arc<SharedSessions>>) {
+    pub async fn follow(
+        self: &Arc<Self>,
+        clock: &Clock,
+        present: impl Fn() -> Option<Arc<SharedSessions>>,
+    ) {
         let Some(reported) = self.take_reported() else { return };
         tokio::join!(
             self.server.keep_connected(),
@@ -51,7 +56,7 @@ impl RedisStore {
         }
     }
 
-    async fn repeat_ends(&self, clock: &Clock) {
+    async fn repeat_ends(self: &Arc<Self>, clock: &Clock) {
         loop {
             let ended = tokio::select! {
                 () = self.reconnected() => self.ends.all(),
@@ -62,10 +67,16 @@ impl RedisStore {
         }
     }
 
-    async fn send(&self, ended: Vec<KeyHalf>, clock: &Clock) {
-        for half in ended {
+    /// Many at once: the time between two outages can be short.
+    async fn send(self: &Arc<Self>, ended: Vec<KeyHalf>, clock: &Clock) {
+        for some in ended.chunks(AT_ONCE) {
+            let mut removals = JoinSet::new();
+            for half in some {
+                let (this, half, clock) = (Arc::clone(self), *half, clock.clone());
+                removals.spawn(async move { this.remove(&half, &clock).await });
+            }
             // Those after it would fail, too.
-            if self.remove(&half, clock).await.is_err() {
+            if removals.join_all().await.iter().any(Result::is_err) {
                 return;
             }
         }
@@ -94,5 +105,7 @@ impl SharedSessions {
     }
 }
 
+/// How many sessions are ended at once.
+const AT_ONCE: usize = 64;
 /// The time between two tries to end a session.
 const REPEAT: Duration = Duration::from_secs(1);
