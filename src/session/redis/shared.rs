@@ -280,7 +280,9 @@ impl SharedSessions {
             Ok(session) => Some((session, generation?)),
             Err(reason) => {
                 self.store.meter.operated(StoreOperation::Read, StoreOutcome::Unreadable);
-                tracing::warn!(key = name, %reason, "session.store: a session cannot be read, so it counts as ended");
+                if self.store.unreadable.allow() {
+                    tracing::warn!(key = name, %reason, "session.store: a session cannot be read, so it counts as ended");
+                }
                 None
             }
         }

@@ -14,6 +14,7 @@ use crate::session::redis::ends::Ends;
 use crate::session::redis::error::RedisError;
 use crate::session::redis::names::KeyNames;
 use crate::session::redis::server::{Notice, RedisServer};
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::{Metrics, StoreMeter};
 
 /// A Redis server with sessions.
@@ -24,6 +25,8 @@ pub struct RedisStore {
     pub(super) ends: Ends,
     pub(super) outage_cache: Duration,
     pub(super) meter: Arc<StoreMeter>,
+    /// Of sessions that cannot be read: a browser may send the cookie of one again and again.
+    pub(super) unreadable: LogThrottle,
     /// How many changes of records were reported.
     notices: AtomicU64,
     /// There is a new connection.
@@ -55,6 +58,7 @@ impl RedisStore {
             ends: Ends::default(),
             outage_cache: settings.outage_cache,
             meter: metrics.session_store(),
+            unreadable: LogThrottle::default(),
             notices: AtomicU64::new(0),
             reconnected: Notify::new(),
             connected: watch::Sender::new(false),
