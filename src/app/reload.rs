@@ -1,7 +1,6 @@
 //! Reload: replaces the configuration in effect by the changed one, as a whole.
 //! Invariant: all that can fail is done before anything changes. A configuration that cannot be used changes nothing.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -103,7 +102,7 @@ impl Reloader {
 
     /// Reloads, and reports the result. Returns the number of the configuration, or what is wrong.
     async fn reload(&mut self, trigger: Trigger) -> Result<u64, String> {
-        let tried = without_panic(pin!(self.try_reload(trigger))).await;
+        let tried = without_panic(Box::pin(self.try_reload(trigger)).as_mut()).await;
         let result = tried.unwrap_or(Err(Error::Panicked)).map_err(|error| error.to_string());
         let metrics = &self.gateway.lasting.metrics;
         match &result {
@@ -130,17 +129,20 @@ impl Reloader {
     async fn try_reload(&mut self, trigger: Trigger) -> Result<u64, Error> {
         self.reloads.files.note();
         let (written, source) = (self.reloads.written.clone(), self.reloads.source.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            let loaded = written.load(&source).map_err(Error::Problems)?;
+            Ok::<_, Error>((written, loaded))
+        });
+        let (written, (config, warnings)) = loading.await.map_err(|_| Error::Panicked)??;
+        // Before anything is made of it: a store that is not in effect has no metrics either.
+        fixed_settings::check(&self.reloads.config, &config)?;
         let gateway = Arc::clone(&self.gateway);
         // It takes a while: each provider reads the authorities of the system, for example.
-        let loading = tokio::task::spawn_blocking(move || {
-            let (config, warnings) = written.load(&source).map_err(Error::Problems)?;
-            let app = App::new(&config, &gateway.lasting);
-            let files = files(&written, &config);
-            Ok::<_, Error>((config, warnings, app, files))
+        let building = tokio::task::spawn_blocking(move || {
+            let (app, files) = (App::new(&config, &gateway.lasting), files(&written, &config));
+            (config, app, files)
         });
-        let loaded = loading.await.map_err(|_| Error::Panicked)?;
-        let (config, warnings, app, files) = loaded?;
-        fixed_settings::check(&self.reloads.config, &config)?;
+        let (config, app, files) = building.await.map_err(|_| Error::Panicked)?;
         let generation = self.put_in_effect(&config, Arc::new(app?)).await?;
         if trigger == Trigger::Operator {
             self.gateway.lasting.ignored_headers.forget();

@@ -116,6 +116,14 @@ async fn what_cannot_be_reloaded_is_named_and_nothing_else_changes() {
     gateway.log_until(&taken.to_string());
     until(&gateway, FAILURES, |count| count == 2.0).await;
     assert_eq!(status_of_root(&gateway).await, 200);
+    let secret = "0123456789abcdef0123456789abcdef0123456789a";
+    let redis = "{ redis: { url: \"redis://127.0.0.1:1\" } }";
+    let session = format!("session: {{ secret: {secret}, store: {redis} }}\n");
+    let other = configuration(", workers: 1", &format!("{target}, {rule}"));
+    gateway.reload(&format!("{session}{other}"));
+    gateway.log_until("session.store: cannot be reloaded");
+    assert_eq!(status_of_root(&gateway).await, 200);
+    assert!(!ask(&gateway, "/metrics").await.body.contains("session_store"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
